@@ -1,0 +1,1 @@
+"""The rule language: text to tree, tree to plan, tree to text."""

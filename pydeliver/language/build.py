@@ -1,0 +1,423 @@
+"""From tokens to nodes: walks the grammar's tables over one file and builds its tree, comments in their places.
+
+Owns one method for each line of the grammar that makes something (`Builder`, the names without underscore) and the
+values of tokens: a `Date` it makes is a real day, a `Clock` a real time. Looks at shapes only, never at words.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from lark.lexer import Token
+
+from pydeliver.language.grammar import Grammar
+from pydeliver.language.layout import Layout, span_of
+from pydeliver.language.mistakes import Mistakes
+from pydeliver.language.text import Hole, pieces
+from pydeliver.language.tree import (
+    And,
+    Block,
+    Broken,
+    Call,
+    Clock,
+    Command,
+    Comment,
+    Comparison,
+    Condition,
+    Date,
+    If,
+    Let,
+    List,
+    Name,
+    Network,
+    Not,
+    Note,
+    Number,
+    Or,
+    Pattern,
+    Phrase,
+    Quantity,
+    Question,
+    Range,
+    Rule,
+    Span,
+    Statement,
+    Text,
+    Value,
+)
+
+MOST_DIGITS = 15  # as many as a float keeps
+
+_QUANTITY = re.compile(r"(-?[\d.]+)[ \t]*(.+)")
+_DATE = re.compile(r"(\d+)-(\d+)-(\d+)(?:T(\d+):(\d+))?")
+
+
+class _Run(list[Any]):
+    """Values of an inner piece of a rule, on their way to whoever takes them."""
+
+
+class Builder:
+    """Builds the tree of one file."""
+
+    def __init__(self, grammar: Grammar, mistakes: Mistakes, layout: Layout) -> None:
+        self._grammar = grammar
+        self._mistakes = mistakes
+        self._layout = layout
+        self._comments = list(layout.comments)  # those that have no place in the tree yet, in the file's order
+        self._damaged = False  # whether anything is Broken: most files need not look for it
+        self._leaves: dict[str, Callable[[Token], Value]] = {
+            "TEXT": self._text,
+            "LONG_TEXT": self._text,
+            "NUMBER": self._number,
+            "QUANTITY": self._quantity,
+            "DATE": self._date,
+            "CLOCK": self._clock,
+            "NETWORK": lambda token: Network(span_of(token), token.value),
+            "PATTERN": self._pattern,
+            "NAME": self._name,
+            "BROKEN": self._broken,
+        }
+
+    def tree(self) -> Block | None:
+        """The file's tree, or None where its tokens do not fit the grammar."""
+        built: Block | None = self._run("file", self._layout.tokens)
+        return built
+
+    def _run(self, start: str, tokens: Iterable[Token]) -> Any:
+        states, end = self._grammar.states, self._grammar.ends[start]
+        stack, values = [self._grammar.starts[start]], list[Any]()
+        for token in tokens:
+            kind = token.type
+            while True:
+                step = states[stack[-1]].get(kind)
+                if step is None:
+                    return None
+                if type(step) is int:
+                    leaf = self._leaves.get(kind)
+                    stack.append(step)
+                    values.append(token if leaf is None else leaf(token))
+                    break
+                size = step.size
+                if not step.passed:
+                    taken = values[len(values) - size :]
+                    del values[len(values) - size :]
+                    values.append(_run(taken) if step.spliced else getattr(self, step.action)(_flat(taken)))
+                del stack[len(stack) - size :]
+                stack.append(states[stack[-1]][step.target])  # type: ignore[arg-type]  # a Reduction is never here
+                if kind == "$END" and stack[-1] == end:
+                    return values[-1]
+        return None
+
+    # -- statements -------------------------------------------------------------------------------------------------
+
+    def file(self, parts: list[Any]) -> Block:
+        end = span_of(self._layout.tokens[-1])
+        span = Span(1, 1, end.end_line, end.end_column)
+        statements, closing = self._with_comments(parts, self._take((0, 0), (1 << 30, 0)))
+        return Block(span, statements, closing)
+
+    def block(self, parts: list[Any]) -> Block:
+        span = _over(parts[0], parts[-1])
+        comments = self._take(_start(span), _end(span))
+        opening = None
+        if comments and not comments[0].own_line and comments[0].span.line == span.line:
+            opening = comments.pop(0)
+        statements, closing = self._with_comments(parts[1:-1], comments)
+        return Block(span, statements, closing, opening)
+
+    def conditional(self, parts: list[Any]) -> If:
+        blocks = [part for part in parts if type(part) is Block]
+        places = {id(block): self._between(before, block) for before, block in zip(blocks, blocks[1:], strict=False)}
+        branches: list[tuple[Condition, Block]] = []
+        otherwise, condition = None, None
+        for part in parts:
+            if type(part) is Token:
+                condition = None
+            elif type(part) is not Block:
+                condition = part
+            elif condition is None:
+                otherwise = places[id(part)]
+            else:
+                branches.append((condition, places.get(id(part), part)))
+        return If(_over(parts[0], parts[-1]), tuple(branches), otherwise, blank_before=self._blank(parts[0]))
+
+    def rule(self, parts: list[Any]) -> Rule:
+        return Rule(_over(parts[0], parts[-1]), parts[1], parts[2], blank_before=self._blank(parts[0]))
+
+    def let(self, parts: list[Any]) -> Let:
+        name = parts[1]
+        if len(name.parts) > 1:
+            self._mistakes.add(name.span, "bad-name", "the name of a `let` has no dots")
+        span, blank = _over(parts[0], parts[-1]), self._blank(parts[0])
+        return Let(span, name.dotted, parts[-1], name_span=name.span, blank_before=blank)
+
+    def command(self, parts: list[Any]) -> Command | If | Broken:
+        block = parts[-1] if type(parts[-1]) is Block else None
+        phrase = parts[:-1] if block else parts
+        if self._has_broken(phrase):
+            return self.broken(parts)
+        split = next((i for i, part in enumerate(phrase) if type(part) is Token), len(phrase))
+        behind = phrase[split + 1 :]
+        return Command(
+            _over(parts[0], parts[-1]),
+            tuple(phrase[:split]),
+            behind[0] if behind else None,
+            tuple(behind[1:]),
+            block,
+            blank_before=self._blank(parts[0]),
+        )
+
+    def broken(self, parts: list[Any]) -> If | Broken:
+        """What is lost goes; a block behind it is still looked into, as that of a condition nobody knows."""
+        lost = Broken(_over(parts[0], parts[-1]))
+        if type(parts[-1]) is Block:
+            return If(lost.span, ((Question(lost.span, lost), parts[-1]),), blank_before=self._blank(parts[0]))
+        return lost
+
+    # -- conditions -------------------------------------------------------------------------------------------------
+
+    def either(self, parts: list[Any]) -> Or:
+        conditions = tuple(part for part in parts if type(part) is not Token)
+        span = _over(parts[0], parts[-1])
+        return Or(span, conditions, self._notes(conditions, span))
+
+    def both(self, parts: list[Any]) -> And:
+        conditions = tuple(part for part in parts if type(part) is not Token)
+        span = _over(parts[0], parts[-1])
+        return And(span, conditions, self._notes(conditions, span))
+
+    def negation(self, parts: list[Any]) -> Not:
+        return Not(_over(parts[0], parts[1]), parts[1])
+
+    def group(self, parts: list[Any]) -> Condition:
+        inside: Condition = parts[1]
+        return inside
+
+    def question(self, parts: list[Any]) -> Question:
+        return Question(parts[0].span, parts[0])
+
+    def comparison(self, parts: list[Any]) -> Comparison | Question:
+        span = _over(parts[0], parts[-1])
+        if self._has_broken(parts):
+            return Question(span, Broken(span))
+        tokens = [part for part in parts if type(part) is Token]
+        kinds = [token.type for token in tokens]
+        return Comparison(
+            span,
+            parts[0],
+            " ".join([token.value for token in tokens if token.type not in ("NOT", "EXACTLY")]),
+            None if type(parts[-1]) is Token else parts[-1],
+            negated="NOT" in kinds,
+            exactly="EXACTLY" in kinds,
+            operator_span=_over(tokens[0], tokens[-1]),
+        )
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    def phrase(self, parts: list[Any]) -> Value:
+        if len(parts) == 1:
+            alone: Value = parts[0]
+            return alone
+        span = _over(parts[0], parts[-1])
+        return Broken(span) if self._has_broken(parts) else Phrase(span, tuple(parts))
+
+    subject = phrase
+
+    def hole(self, parts: list[Any]) -> Value:
+        inside: Value = parts[0]
+        return inside
+
+    def several(self, parts: list[Any]) -> Value:
+        return self._list(parts, bracketed=False)
+
+    def brackets(self, parts: list[Any]) -> Value:
+        return self._list(parts, bracketed=True)
+
+    def between(self, parts: list[Any]) -> Value:
+        span = _over(parts[0], parts[2])
+        return Broken(span) if self._has_broken(parts) else Range(span, parts[0], parts[2])
+
+    def call(self, parts: list[Any]) -> Value:
+        span = _over(parts[0], parts[-1])
+        arguments = tuple(part for part in parts[1:] if type(part) is not Token)
+        return Broken(span) if self._has_broken(arguments) else Call(span, parts[0], arguments)
+
+    def _list(self, parts: list[Any], bracketed: bool) -> Value:
+        span = _over(parts[0], parts[-1])
+        if self._has_broken(parts):
+            return Broken(span)
+        items = tuple(part for part in parts if type(part) is not Token)
+        return List(span, items, bracketed, self._notes(items, span))
+
+    # -- tokens -----------------------------------------------------------------------------------------------------
+
+    def _name(self, token: Token) -> Name:
+        word = token.value if token.isascii() else unicodedata.normalize("NFC", token)
+        return Name(span_of(token), tuple(word.split(".")))
+
+    def _text(self, token: Token) -> Text:
+        raw = token.value
+        if "\\" not in raw and "{" not in raw and not raw.startswith('"""'):
+            return Text(span_of(token), (raw[1:-1],) if len(raw) > 2 else (), raw)
+        found = [piece if isinstance(piece, str) else self._hole(token, piece) for piece in pieces(raw)]
+        return Text(span_of(token), tuple([part for part in found if part is not None]), raw)
+
+    def _hole(self, token: Token, hole: Hole) -> Value | None:
+        before = token[: hole.offset]
+        line = (token.line or 1) + before.count("\n")
+        column = len(before) - before.rfind("\n") if "\n" in before else (token.column or 1) + hole.offset
+        tokens = self._grammar.tokens(hole.text)
+        for inner in tokens:
+            inner.line, inner.end_line = line, line
+            inner.column = (inner.column or 1) + column - 1
+            inner.end_column = (inner.end_column or 1) + column - 1
+        span = Span(line, column - 1, line, column + len(hole.text) + hole.closed)
+        damaged, self._damaged = self._damaged, False
+        value = self._run("hole", [*tokens, Token("$END", "")]) if hole.closed and len(tokens) < 100 else None
+        self._damaged = damaged
+        if isinstance(value, Number) and value.value >= 0:
+            return Name(value.span, (tokens[0].value,))
+        if isinstance(value, (Name, Call, Phrase)):
+            return value
+        missing = "this { is never closed" if not hole.closed else "between { and } stands one value, such as {subject}"
+        self._mistakes.add(span, "bad-hole", missing, hint="a brace itself is written \\{")
+        return None
+
+    def _number(self, token: Token) -> Value:
+        if len(token) > MOST_DIGITS + 2:
+            return self._refuse(token, "bad-number", f"a number has at most {MOST_DIGITS} digits")
+        return Number(span_of(token), float(token))
+
+    def _quantity(self, token: Token) -> Value:
+        match = _QUANTITY.fullmatch(token)
+        assert match is not None
+        if len(match[1]) > MOST_DIGITS + 2:
+            return self._refuse(token, "bad-number", f"a number has at most {MOST_DIGITS} digits")
+        return Quantity(span_of(token), float(match[1]), match[2])
+
+    def _date(self, token: Token) -> Value:
+        match = _DATE.fullmatch(token)
+        assert match is not None
+        year, month, day, hour, minute = [None if part is None else int(part) for part in match.groups()]
+        assert year is not None and month is not None and day is not None
+        try:
+            datetime.datetime(year, month, day, hour or 0, minute or 0)
+        except ValueError:
+            return self._refuse(token, "bad-date", "there is no such day or time")
+        return Date(span_of(token), year, month, day, None if hour is None or minute is None else hour * 60 + minute)
+
+    def _clock(self, token: Token) -> Value:
+        hour, minute = [int(part) for part in token.split(":")]
+        if hour > 23 or minute > 59:
+            return self._refuse(token, "bad-time", "there is no such time of day")
+        return Clock(span_of(token), hour * 60 + minute)
+
+    def _pattern(self, token: Token) -> Pattern:
+        text, _, flags = token[1:].rpartition("/")
+        return Pattern(span_of(token), text, flags)
+
+    def _refuse(self, token: Token, name: str, message: str) -> Broken:
+        self._mistakes.add(token, name, message)
+        return self._broken(token)
+
+    def _broken(self, token: Token) -> Broken:
+        self._damaged = True
+        return Broken(span_of(token))
+
+    def _has_broken(self, parts: Iterable[Any]) -> bool:
+        return self._damaged and any(type(part) is Broken for part in parts)
+
+    # -- comments ---------------------------------------------------------------------------------------------------
+
+    def _blank(self, first: Any) -> bool:
+        place = getattr(first, "span", first)
+        return (place.line, place.column) in self._layout.after_blank
+
+    def _take(self, start: tuple[int, int], end: tuple[int, int]) -> list[Comment]:
+        """Take the comments between two places out of those that wait."""
+        if not self._comments:
+            return []
+        low, high = [bisect_left(self._comments, place, key=lambda one: _start(one.span)) for place in (start, end)]
+        taken = self._comments[low:high]
+        del self._comments[low:high]
+        return taken
+
+    def _notes(self, items: tuple[Any, ...], span: Span) -> tuple[Note, ...]:
+        notes = []
+        for comment in self._take(_start(span), _end(span)):
+            place = _start(comment.span)
+            notes.append(Note(sum(_end(item.span) <= place for item in items), comment))
+        return tuple(notes)
+
+    def _between(self, before: Block, block: Block) -> Block:
+        """`block` of an `else`, with the comments that stand before its `{` put inside."""
+        comments = tuple(self._take(_end(before.span), _start(block.span)))
+        if not comments:
+            return block
+        if not block.statements:
+            return replace(block, closing_comments=comments + block.closing_comments)
+        first = replace(block.statements[0], comments=comments + block.statements[0].comments)
+        return replace(block, statements=(first, *block.statements[1:]))
+
+    def _with_comments(
+        self, parts: list[Any], comments: list[Comment]
+    ) -> tuple[tuple[Statement, ...], tuple[Comment, ...]]:
+        """The statements among `parts` with the comments that belong to each, and the comments behind the last."""
+        statements = [part for part in parts if isinstance(part, Statement)]
+        waiting = 0
+        for index, statement in enumerate(statements):
+            if waiting == len(comments):
+                break
+            first, span = waiting, statement.span
+            while waiting < len(comments) and _start(comments[waiting].span) < _end(span):
+                waiting += 1
+            above, trailing = tuple(comments[first:waiting]), None
+            follows = _start(statements[index + 1].span) if index + 1 < len(statements) else (1 << 30, 0)
+            if waiting < len(comments):
+                comment = comments[waiting]
+                if comment.span.line == span.end_line and _start(comment.span) < follows:
+                    trailing, waiting = comment, waiting + 1
+            if above or trailing:
+                statements[index] = replace(statement, comments=above, trailing=trailing)
+        return tuple(statements), tuple(comments[waiting:])
+
+
+def _run(taken: list[Any]) -> _Run:
+    """Values of an inner piece as one run; a run that stands first is continued, so that long lists stay linear."""
+    if not taken or type(taken[0]) is not _Run:
+        return _Run(_flat(taken))
+    run = taken[0]
+    run.extend(_flat(taken[1:]))
+    return run
+
+
+def _flat(taken: list[Any]) -> list[Any]:
+    if not any([type(value) is _Run for value in taken]):
+        return taken
+    flat: list[Any] = []
+    for value in taken:
+        if type(value) is _Run:
+            flat.extend(value)
+        else:
+            flat.append(value)
+    return flat
+
+
+def _over(first: Any, last: Any) -> Span:
+    """From the start of a node or token to the end of another."""
+    low, high = getattr(first, "span", first), getattr(last, "span", last)
+    return Span(low.line, low.column, high.end_line, high.end_column)
+
+
+def _start(span: Span) -> tuple[int, int]:
+    return span.line, span.column
+
+
+def _end(span: Span) -> tuple[int, int]:
+    return span.end_line, span.end_column

@@ -1,0 +1,474 @@
+"""Tree to plan: every word looked up, every value read, every mistake reported.
+
+The compiler knows words only through the vocabulary. What it can't resolve is an error; a plan is made only when
+there is none. Doubts that can be seen while compiling (unused `let`, unreachable statement, `not` on a field with
+many values) are warnings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydeliver.language import tree
+from pydeliver.language.operands import Side, Values
+from pydeliver.language.scope import (
+    Binding,
+    Catalogue,
+    Place,
+    Reference,
+    Report,
+    is_field_name,
+    literal,
+    reference,
+)
+from pydeliver.plan import Node
+from pydeliver.vocabulary import operator as op
+from pydeliver.vocabulary.word import Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Reads an included file's tree: (path as written, optional, place, span) to the blocks it names.
+    Include = Callable[[str, bool, Place, tree.Span], "list[tuple[tree.Block, Place]]"]
+
+LANGUAGE = 1  # the newest language that this release knows
+Block = tuple[tuple[Node, ...], bool]
+
+
+class Compiler:
+    """Compiles blocks into plan nodes; `options` collects what `set` says."""
+
+    def __init__(self, catalogue: Catalogue, report: Report, include: Include) -> None:
+        self.catalogue = catalogue
+        self.report = report
+        self.include = include
+        self.values = Values(catalogue, report)
+        self.options: dict[str, tuple[tuple[str, ...], str]] = {}
+        self.bindings: list[Binding] = []
+
+    def file(self, block: tree.Block, place: Place) -> Block:
+        """A whole file, then the doubts that need all of it."""
+        made = self.block(block, place)
+        for binding in self.bindings:
+            if not binding.used:
+                self.report.warning(binding.place, binding.span, "unused-let", "this `let` is never used")
+        return made
+
+    # -- statements --
+
+    def block(self, block: tree.Block, place: Place) -> Block:
+        """The nodes of a block, and whether it surely ends the evaluation."""
+        nodes: list[Node] = []
+        ended = False
+        told = False
+        for statement in block.statements:
+            if ended and not told and not isinstance(statement, tree.Let):
+                told = True
+                self.report.warning(place, _head(statement), "unreachable", "no message gets here: the evaluation ends above")
+            made, ends = self.statement(statement, place)
+            nodes.extend(made)
+            ended = ended or ends
+        return tuple(nodes), ended
+
+    def statement(self, statement: tree.Statement, place: Place) -> Block:
+        if isinstance(statement, tree.Rule):
+            return self._rule(statement, place)
+        if isinstance(statement, tree.If):
+            return self._if(statement, place)
+        if isinstance(statement, tree.Let):
+            self._let(statement, place)
+            return (), False
+        assert isinstance(statement, tree.Command)
+        return self._command(statement, place)
+
+    def _rule(self, rule: tree.Rule, place: Place) -> Block:
+        if any([not isinstance(part, str) for part in rule.name.parts]):
+            self.report.error(place, rule.name.span, "bad-rule-name", "a rule's name is written out, without values in it")
+        named = replace(place, rule=" ".join(literal(rule.name).split()))
+        if isinstance(rule.body, tree.If):
+            return self._if(rule.body, named)
+        return self.block(rule.body, named.inner())
+
+    def _if(self, statement: tree.If, place: Place) -> Block:
+        branches = []
+        all_end = statement.otherwise is not None
+        for condition, block in statement.branches:
+            node, captures = self.condition(condition, place)
+            inner, ends = self.block(block, place.inner(captures))
+            branches.append((node, inner))
+            all_end = all_end and ends
+        otherwise = None
+        if statement.otherwise is not None:
+            otherwise, ends = self.block(statement.otherwise, place.inner())
+            all_end = all_end and ends
+        node = ("if", tuple(branches), otherwise, place.rule, statement.span.line, place.source.number)
+        return (node,), all_end
+
+    def _let(self, let: tree.Let, place: Place) -> None:
+        name = let.name
+        first = name.split(".")[0]
+        if self.catalogue.words.get(first) or first in self.catalogue.first_words() or first in ("null", "me"):
+            self.report.error(place, let.name_span, "taken-name", f"`{name}` is a word of the language; choose another name")
+            return
+        known = place.lets.get(name)
+        if known is not None and known.place.depth == place.depth and known.place.source is place.source:
+            self.report.error(
+                place, let.name_span, "taken-name", f"`{name}` is given a second time; the first is in line {known.span.line}"
+            )
+            return
+        is_condition = isinstance(let.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question)
+        # The names in reach now are the ones its value means, wherever it is used.
+        binding = Binding(let.value, is_condition, replace(place, lets=dict(place.lets)), let.name_span)
+        self._prove(binding)
+        place.lets[name] = binding
+        self.bindings.append(binding)
+
+    def _prove(self, binding: Binding) -> None:
+        """Report the mistakes of a `let` where it is written, used or not."""
+        value = binding.value
+        if isinstance(value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question):
+            self.condition(value, binding.place)
+        elif isinstance(value, tree.Text):
+            self.values.template(value, binding.place)
+        elif isinstance(value, tree.Name | tree.Phrase):
+            named = binding.place.lets.get(value.dotted) if isinstance(value, tree.Name) else None
+            if named is None and not self._is_list_file(value):
+                reference(value, binding.place, self.catalogue, self.report)
+            elif named is not None:
+                named.used = True
+
+    def _is_list_file(self, value: tree.Value) -> bool:
+        words = [part.dotted for part in value.parts if isinstance(part, tree.Name)] if isinstance(value, tree.Phrase) else []
+        return words in (["file"], ["optional", "file"])
+
+    # -- commands --
+
+    def _command(self, command: tree.Command, place: Place) -> Block:
+        words = _flat(command.words)
+        head = words[0]
+        if not isinstance(head, tree.Name):
+            self.report.error(place, head.span, "unexpected", "a statement begins with a word")
+            return (), False
+        first = head.dotted
+        if command.block is not None:
+            near = self.catalogue.near(first, ["if", "rule"])
+            self.report.error(place, head.span, "unknown-word", f"`{first}` is no statement with a block{near}")
+            return (), False
+        if first == "language":
+            self._language(command, words, place)
+        elif first == "include":
+            return self._include(command, words, place)
+        elif first == "set" and len(words) == 2 and isinstance(words[1], tree.Name) and self._is_option(words[1]):
+            self._set(command, words[1].dotted, place)
+        else:
+            return self._action(command, words, head, place)
+        return (), False
+
+    def _is_option(self, name: tree.Name) -> bool:
+        return self.catalogue.option(name.dotted) is not None or name.dotted != "header"
+
+    def _language(self, command: tree.Command, words: tuple[tree.Value, ...], place: Place) -> None:
+        number = words[1] if len(words) == 2 and command.value is None else None
+        if not isinstance(number, tree.Number) or number.value != int(number.value) or number.value < 1:
+            self.report.error(place, command.span, "bad-language", f"write `language {LANGUAGE}`")
+        elif number.value > LANGUAGE:
+            self.report.error(
+                place,
+                number.span,
+                "bad-language",
+                f"this release knows the language up to {LANGUAGE}; the file was written for a newer one",
+            )
+        elif place.depth:
+            self.report.error(place, command.span, "bad-language", "`language` stands at the top level")
+
+    def _include(self, command: tree.Command, words: tuple[tree.Value, ...], place: Place) -> Block:
+        names = [word.dotted for word in words if isinstance(word, tree.Name)]
+        path = words[-1]
+        if (
+            names not in (["include"], ["include", "optional"])
+            or len(words) != len(names) + 1
+            or not isinstance(path, tree.Text)
+            or command.value is not None
+        ):
+            self.report.error(place, command.span, "bad-include", 'write `include "more.rules"`')
+            return (), False
+        if any([not isinstance(part, str) for part in path.parts]):
+            self.report.error(place, path.span, "bad-include", "the name of an included file is written out")
+            return (), False
+        nodes: list[Node] = []
+        ended = False
+        for block, inside in self.include(literal(path), len(names) == 2, place, path.span):
+            made, ends = self.block(block, inside)
+            nodes.extend(made)
+            ended = ended or ends
+        return tuple(nodes), ended
+
+    def _set(self, command: tree.Command, name: str, place: Place) -> None:
+        option = self.catalogue.option(name)
+        if option is None:
+            near = self.catalogue.near(name, [word for word in self.catalogue.words if self.catalogue.option(word)])
+            self.report.error(place, command.words[1].span, "unknown-option", f"there is no option `{name}`{near}")
+            return
+        if place.depth:
+            self.report.error(place, command.span, "option-inside", "options are set at the top level, for every message")
+            return
+        items = command.value.items if isinstance(command.value, tree.List) else (command.value,)
+        texts = [literal(item) for item in items if isinstance(item, tree.Text) and _is_literal(item)]
+        if len(texts) != len(items) or (len(texts) > 1 and not option.many):
+            self.report.error(place, command.span, "bad-option", f"write `{option.example}`")
+            return
+        kind = self._kind(command, option.kinds, option.example, place)
+        if kind is None:
+            return
+        problem = option.problem(tuple(texts))
+        if problem:
+            assert command.value is not None
+            self.report.error(place, command.value.span, "bad-option", problem)
+        elif name in self.options:
+            self.report.error(place, command.span, "bad-option", f"`{name}` is set a second time")
+        else:
+            self.options[name] = (tuple(texts), kind)
+
+    def _kind(self, command: tree.Command, kinds: tuple[str, ...], example: str, place: Place) -> str | None:
+        """The word behind `as`, "" where none stands, None with the mistake reported."""
+        rest = _flat(command.rest)
+        if not rest:
+            return ""
+        said = [
+            part.dotted if isinstance(part, tree.Name) else literal(part) if isinstance(part, tree.Text) else ""
+            for part in rest
+        ]
+        if len(said) == 2 and said[0] == "as" and said[1] in kinds:
+            return said[1]
+        known = f"; `as` takes {', '.join([f'"{kind}"' for kind in kinds])}" if kinds else ""
+        self.report.error(place, rest[0].span, "bad-option", f"write `{example}`{known}")
+        return None
+
+    # -- actions --
+
+    def _action(self, command: tree.Command, words: tuple[tree.Value, ...], head: tree.Name, place: Place) -> Block:
+        candidates = self.catalogue.actions(head.dotted)
+        if not candidates:
+            self._no_action(head, place)
+            return (), False
+        for family, action in candidates:
+            for form in action.forms:
+                operands = self._fit(form, words, command)
+                if operands is not None:
+                    return self._fitted(family, action, form, operands, command, place)
+        said = " or ".join([f"`{action.example}`" for _, action in candidates])
+        self.report.error(place, command.span, "wrong-form", f"`{head.dotted}` is written {said}")
+        return (), False
+
+    def _no_action(self, head: tree.Name, place: Place) -> None:
+        name = head.dotted
+        if self.catalogue.field(name) or self.catalogue.field(head.parts[0]):
+            self.report.error(place, head.span, "no-action", f"`{name}` begins a condition: expected `if` before it")
+        elif name in place.lets:
+            self.report.error(place, head.span, "no-action", f"`{name}` is a `let`: expected an action here")
+        else:
+            near = self.catalogue.near(name, self.catalogue.first_words())
+            self.report.error(place, head.span, "unknown-word", f"`{name}` is not known here{near}")
+
+    def _fit(self, form: str, words: tuple[tree.Value, ...], command: tree.Command) -> list[tree.Value] | None:
+        """The operands of a command that is written like `form`, or None."""
+        before, _, behind = form.partition(" = ")
+        if bool(behind) != (command.value is not None) or command.rest:
+            return None
+        pattern = before.split()
+        if len(pattern) != len(words):
+            return None
+        operands = []
+        for said, word in zip(pattern, words, strict=True):
+            if said.isupper():
+                operands.append(word)
+            elif not isinstance(word, tree.Name) or word.dotted != said:
+                return None
+        if command.value is not None:
+            operands.append(command.value)
+        return operands
+
+    def _fitted(
+        self,
+        family: str,
+        action: Action,
+        form: str,
+        values: list[tree.Value],
+        command: tree.Command,
+        place: Place,
+    ) -> Block:
+        slots = [word for word in form.split() if word.isupper()]
+        operands = []
+        for slot, value in zip(slots, values, strict=True):
+            made = self._slot(slot, value, action, place)
+            if made is None:
+                return (), action.final
+            operands.append(made)
+        shown = place.source.written(command.span)
+        line = command.span.line
+        return (("do", family, action.name, tuple(operands), place.rule, line, place.source.number, shown),), action.final
+
+    def _slot(self, slot: str, value: tree.Value, action: Action, place: Place) -> tuple[str, object] | None:
+        items = value.items if isinstance(value, tree.List) else (value,)
+        if slot == "FLAGS":
+            return self._flags(items, action, place)
+        if slot in ("TEXT", "NAME") and len(items) > 1:
+            self.report.error(place, value.span, "wrong-form", f"one value stands here: `{action.example}`")
+            return None
+        made = [self._text(item, action, place) for item in items]
+        if any([one is None for one in made]):
+            return None
+        if slot == "NAME":
+            name = made[0]
+            if not isinstance(name, str) or not is_field_name(name):
+                self.report.error(place, value.span, "bad-header-name", "this can't be the name of a header field")
+                return None
+            return ("names", name)
+        if slot == "LABELS":
+            if not all([isinstance(one, str) for one in made]):
+                self.report.error(place, value.span, "wrong-form", "labels are written out, without values in them")
+                return None
+            return ("names", tuple(made))
+        if slot == "MAILBOXES":
+            return ("boxes", tuple(made))
+        return ("text", made[0])
+
+    def _text(self, value: tree.Value, action: Action, place: Place) -> object | None:
+        if isinstance(value, tree.Name):
+            if value.dotted in place.lets:
+                binding = place.lets[value.dotted]
+                if isinstance(binding.value, tree.Text):
+                    binding.used = True
+                    return self.values.template(binding.value, binding.place)
+            else:
+                self.report.error(place, value.span, "unquoted", f'text stands in quotes: "{value.dotted}"')
+                return None
+        if not isinstance(value, tree.Text):
+            self.report.error(place, value.span, "wrong-form", f"a text stands here: `{action.example}`")
+            return None
+        made = self.values.template(value, place)
+        if not made:
+            self.report.error(place, value.span, "empty-text", "this text is empty")
+            return None
+        return made
+
+    def _flags(self, items: tuple[tree.Value, ...], action: Action, place: Place) -> tuple[str, object] | None:
+        names = []
+        for item in items:
+            name = item.dotted if isinstance(item, tree.Name) else literal(item) if isinstance(item, tree.Text) else ""
+            if name not in action.choices:
+                near = self.catalogue.near(name, list(action.choices)) or f"; it is one of {', '.join(action.choices)}"
+                self.report.error(place, item.span, "unknown-choice", f"`{name}` is nothing to {action.name}{near}")
+                return None
+            names.append(name)
+        return ("names", tuple(names))
+
+    # -- conditions --
+
+    def condition(self, condition: tree.Condition, place: Place) -> tuple[Node, frozenset[str]]:
+        """The node of a condition, and the captures that stand when it is true."""
+        if not self.values.spend(condition.span, place):
+            return ("or", ()), frozenset()
+        if isinstance(condition, tree.Or | tree.And):
+            made = [self.condition(each, place) for each in condition.conditions]
+            kind = "or" if isinstance(condition, tree.Or) else "and"
+            return (kind, tuple([node for node, _ in made])), frozenset().union(*[names for _, names in made])
+        if isinstance(condition, tree.Not):
+            node, _ = self.condition(condition.condition, place)
+            return ("not", node), frozenset()
+        if isinstance(condition, tree.Question):
+            return self._question(condition, place)
+        return self._comparison(condition, place)
+
+    def _question(self, question: tree.Question, place: Place) -> tuple[Node, frozenset[str]]:
+        phrase = question.phrase
+        nothing: tuple[Node, frozenset[str]] = (("or", ()), frozenset())
+        if isinstance(phrase, tree.Name) and phrase.dotted in place.lets:
+            binding = place.lets[phrase.dotted]
+            binding.used = True
+            if isinstance(binding.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question):
+                return self.condition(binding.value, binding.place)
+            self.report.error(
+                place,
+                phrase.span,
+                "not-a-condition",
+                f"`{phrase.dotted}` is a value, no condition; a condition is given by `let {phrase.dotted} = condition …`",
+            )
+            return nothing
+        found = reference(phrase, place, self.catalogue, self.report)
+        if found is not None:
+            self.report.error(
+                place,
+                phrase.span,
+                "not-a-condition",
+                f"`{found.field.name}` alone is no condition: write `{found.field.example}`",
+            )
+        return nothing
+
+    def _comparison(self, comparison: tree.Comparison, place: Place) -> tuple[Node, frozenset[str]]:
+        nothing: tuple[Node, frozenset[str]] = (("or", ()), frozenset())
+        on = reference(comparison.subject, place, self.catalogue, self.report)
+        if on is None:
+            return nothing
+        self._operator(comparison, on, place)
+        side = Side(on, comparison.operator, comparison.negated)
+        operands = () if comparison.operand is None else tuple(self.values.operands(comparison.operand, side, place))
+        if comparison.operator != op.EXISTS and not operands:
+            return nothing
+        shown = place.source.written(comparison.span)
+        test = (
+            "test",
+            on.node,
+            comparison.operator,
+            comparison.exactly,
+            _merged(operands),
+            comparison.span.line,
+            place.source.number,
+            shown,
+        )
+        captures = frozenset([name for operand in operands if operand[0] == "pattern" for name in operand[2]])  # type: ignore[attr-defined]
+        return (("not", test), frozenset()) if comparison.negated else (test, captures)
+
+    def _operator(self, comparison: tree.Comparison, on: Reference, place: Place) -> None:
+        operators = op.OPERATORS[on.field.kind]
+        operator = comparison.operator
+        if operator not in operators:
+            self.report.error(
+                place,
+                comparison.operator_span,
+                "wrong-operator",
+                f"`{on.field.name}` can't be asked with `{operator}`; it takes {', '.join(operators)}",
+            )
+        if comparison.exactly and (operator in (*op.ORDERS, op.EXISTS) or on.field.kind not in op.TEXTUAL):
+            self.report.error(place, comparison.operator_span, "wrong-operator", f"`exactly` says nothing beside `{operator}`")
+        if comparison.negated and on.field.many and operator != op.EXISTS:
+            self.report.warning(
+                place,
+                comparison.operator_span,
+                "not-with-many",
+                f"`{on.field.name}` can have many values: this is true only when none of them matches, or there is none",
+            )
+
+
+def _merged(operands: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Operands without doubles, in order."""
+    return tuple(dict.fromkeys(operands))
+
+
+def _is_literal(text: tree.Text) -> bool:
+    return all([isinstance(part, str) for part in text.parts])
+
+
+def _flat(parts: tuple[tree.Value, ...]) -> tuple[tree.Value, ...]:
+    """Parts with phrases among them written out."""
+    return tuple([one for part in parts for one in (part.parts if isinstance(part, tree.Phrase) else (part,))])
+
+
+def _head(statement: tree.Statement) -> tree.Span:
+    """The first word of a statement, where a remark about all of it points."""
+    span = statement.span
+    if isinstance(statement, tree.Command):
+        return _flat(statement.words)[0].span
+    width = len("rule") if isinstance(statement, tree.Rule) else len("if")
+    return tree.Span(span.line, span.column, span.line, span.column + width)

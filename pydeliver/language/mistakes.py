@@ -1,0 +1,61 @@
+"""The mistakes found while one rule file is read: collected, put in order, bounded.
+
+Owns how a place in the text becomes a `Diagnostic`, and how many are told: a reader wants every slip, and no echoes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydeliver.status import Diagnostic
+
+MOST_PER_LINE = 3
+MOST_PER_FILE = 50
+
+
+class Place(Protocol):
+    """Anything with a position: a token of Lark's, or a `Span`."""
+
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def column(self) -> int | None: ...
+    @property
+    def end_line(self) -> int | None: ...
+    @property
+    def end_column(self) -> int | None: ...
+
+
+class Mistakes:
+    """The list of one file's mistakes; `lines` is its text."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.lines = text.split("\n")
+        self.found: list[Diagnostic] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self.found) >= MOST_PER_FILE
+
+    def add(self, place: Place, name: str, message: str, hint: str = "") -> None:
+        """Note a mistake at `place`; its carets stay on the first line."""
+        line, column = place.line or 1, place.column or 1
+        source = self.lines[line - 1].rstrip("\r") if line <= len(self.lines) else ""
+        last = (place.end_column or column + 1) if place.end_line == line else len(source) + 1
+        self.found.append(
+            Diagnostic(self.file, line, column, message, name, source=source, width=max(1, last - column), hint=hint)
+        )
+
+    def told(self) -> tuple[Diagnostic, ...]:
+        """The mistakes in the file's order, no place twice, at most three of a line."""
+        told: list[Diagnostic] = []
+        on_line, last = 0, None
+        for found in sorted(self.found, key=lambda one: (one.line, one.column)):
+            if last is not None and (found.line, found.column) == (last.line, last.column):
+                continue
+            on_line = on_line + 1 if last is not None and found.line == last.line else 1
+            last = found
+            if on_line <= MOST_PER_LINE:
+                told.append(found)
+        return tuple(told[:MOST_PER_FILE])

@@ -1,0 +1,310 @@
+"""Values as the plan holds them: what stands on the right of an operator, and texts with values in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from pydeliver.language import tree
+from pydeliver.language.pattern import Problem, prepare
+from pydeliver.language.scope import Catalogue, Place, Reference, Report, literal, reference
+from pydeliver.mail import address
+from pydeliver.mail.folding import fold
+from pydeliver.vocabulary import operator as op
+from pydeliver.vocabulary.word import ADDRESS, DURATION, IDENTIFIER, MOMENT, NUMBER, SIZE, TEXTUAL, within_brackets
+
+SIZES = {"b": 1, "byte": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+DURATIONS = {
+    name: seconds
+    for names, seconds in (
+        (("second", "seconds", "s"), 1),
+        (("minute", "minutes", "min"), 60),
+        (("hour", "hours", "h"), 3600),
+        (("day", "days", "d"), 86400),
+        (("week", "weeks", "w"), 7 * 86400),
+        (("month", "months"), 30 * 86400),
+        (("year", "years"), 365 * 86400),
+    )
+    for name in names
+}
+_UNITS = {SIZE: SIZES, DURATION: DURATIONS}
+_SAMPLES = {
+    SIZE: "10 MB",
+    DURATION: "30 days",
+    MOMENT: "2026-12-24",
+    NUMBER: "5",
+}
+# `let`s are written out where they are used, so one that uses others could grow without end.
+MAX_VALUES = 200_000
+MAX_TEXT = 65_536
+
+Operand = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The left side and the operator that operands are read for."""
+
+    on: Reference
+    operator: str
+    negated: bool = False
+
+
+class Values:
+    """Resolves values at a place; every mistake goes to the report and gives no operand."""
+
+    def __init__(self, catalogue: Catalogue, report: Report) -> None:
+        self.catalogue = catalogue
+        self.report = report
+        self._spent = 0
+
+    def spend(self, span: tree.Span, place: Place) -> bool:
+        """Count one more condition or value; False once the rules have become too large."""
+        self._spent += 1
+        if self._spent == MAX_VALUES:
+            self.report.error(place, span, "too-large", f"written out, these rules hold more than {MAX_VALUES:,} values")
+        return self._spent < MAX_VALUES
+
+    # -- texts --
+
+    def template(self, text: tree.Text, place: Place) -> object:
+        """A string as the plan's template: a `str`, or a tuple of texts and value nodes."""
+        parts: list[object] = []
+        if not self.spend(text.span, place):
+            return ""
+        for part in text.parts:
+            made = part if isinstance(part, str) else self._value(part, place)
+            parts.extend(made if isinstance(made, list) else [made])
+        if sum([len(part) for part in parts if isinstance(part, str)]) > MAX_TEXT:
+            self.report.error(place, text.span, "too-large", f"written out, this text is longer than {MAX_TEXT:,} characters")
+            return ""
+        if all([isinstance(part, str) for part in parts]):
+            return "".join([str(part) for part in parts])
+        return tuple([part for part in parts if part != ""])
+
+    def _value(self, value: tree.Value, place: Place) -> object:
+        """A value inside `{…}`: a capture, a `let` or a field."""
+        if isinstance(value, tree.Number):
+            value = tree.Name(value.span, (str(int(value.value)),))
+        if not isinstance(value, tree.Name):
+            self.report.error(place, value.span, "bad-value", "between { and } stands a name, like {subject} or {1}")
+            return ""
+        name = value.dotted
+        if name in place.captures:
+            return ("capture", name)
+        if name.isdigit():
+            self.report.error(place, value.span, "no-capture", f"no pattern around here captures {{{name}}}")
+            return ""
+        binding = place.lets.get(name)
+        if binding is not None:
+            return self._let_in_text(value, place)
+        found = reference(value, place, self.catalogue, self.report)
+        return "" if found is None else ("field", *found.node)
+
+    def _let_in_text(self, name: tree.Name, place: Place) -> object:
+        binding = place.lets[name.dotted]
+        binding.used = True
+        value = binding.value
+        if isinstance(value, tree.Text):
+            inner = self.template(value, binding.place)
+            return inner if isinstance(inner, str) else list(inner)  # type: ignore[call-overload]
+        if isinstance(value, tree.Number):
+            return plain_number(value.value)
+        if isinstance(value, tree.Name | tree.Phrase) and not binding.is_condition:
+            found = reference(value, binding.place, self.catalogue, self.report)
+            return "" if found is None else ("field", *found.node)
+        self.report.error(place, name.span, "bad-value", f"`{name.dotted}` is no text and can't stand in one")
+        return ""
+
+    # -- operands --
+
+    def operands(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
+        """What the right side means beside this field and operator."""
+        if not self.spend(value.span, place):
+            return []
+        if isinstance(value, tree.List):
+            return [one for item in value.items for one in self.operands(item, side, place)]
+        if isinstance(value, tree.Name):
+            return self._named(value, side, place)
+        if isinstance(value, tree.Phrase):
+            return self._phrase(value, side, place)
+        if side.operator == op.MATCHES:
+            return self._pattern(value, side, place)
+        if isinstance(value, tree.Pattern):
+            return self._wrong(place, value, f"a pattern follows `matches`, not `{side.operator}`")
+        if isinstance(value, tree.Range):
+            return self._range(value, side, place)
+        if isinstance(value, tree.Network):
+            return self._network(value, side, place)
+        if isinstance(value, tree.Call):
+            return self._wrong(place, value, f"`{value.name.dotted}` is no function of the language")
+        if side.on.field.kind in TEXTUAL and side.operator not in op.ORDERS:
+            return self._text(value, side, place)
+        return self._amount(value, side, place)
+
+    def _wrong(self, place: Place, value: tree.Value, message: str, name: str = "wrong-kind") -> list[Operand]:
+        self.report.error(place, value.span, name, message)
+        return []
+
+    def _named(self, name: tree.Name, side: Side, place: Place) -> list[Operand]:
+        binding = place.lets.get(name.dotted)
+        if binding is not None:
+            binding.used = True
+            if binding.is_condition:
+                return self._wrong(place, name, f"`{name.dotted}` is a condition, not a value")
+            if isinstance(binding.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question):
+                return []
+            return self.operands(binding.value, side, binding.place)
+        kind = side.on.field.kind
+        if name.dotted == "null":
+            if kind != ADDRESS or side.operator != op.IS:
+                return self._wrong(place, name, "only an address can be `null`: `envelope.from is null`")
+            return [("text", "", "")]
+        if name.dotted in side.on.field.choices:
+            return [("text", name.dotted, name.dotted)]
+        if name.dotted in place.captures:
+            return self._wrong(place, name, f'a capture stands in a text: "{{{name.dotted}}}"')
+        other = reference(name, place, self.catalogue, self.report)
+        return [] if other is None else self._field(other, name, side, place)
+
+    def _field(self, other: Reference, value: tree.Value, side: Side, place: Place) -> list[Operand]:
+        if side.on.field.kind not in TEXTUAL or other.field.kind not in TEXTUAL or side.operator in op.ORDERS:
+            return self._wrong(place, value, "only texts and addresses can be compared with another field")
+        if side.operator in (op.LIKE, op.MATCHES):
+            return self._wrong(place, value, f"a field can't stand behind `{side.operator}`")
+        return [("field", *other.node)]
+
+    def _phrase(self, phrase: tree.Phrase, side: Side, place: Place) -> list[Operand]:
+        words = [part.dotted if isinstance(part, tree.Name) else "" for part in phrase.parts]
+        optional = words[0] == "optional"
+        if words[optional : optional + 1] == ["file"]:
+            path = phrase.parts[-1]
+            if len(words) != 2 + optional or not isinstance(path, tree.Text) or not path.parts:
+                return self._wrong(place, phrase, 'a list file is written `in file "~/customers"`')
+            if side.operator != op.IN or side.on.field.kind not in TEXTUAL:
+                return self._wrong(place, phrase, 'a list file follows `in` behind a text or an address')
+            template = self.template(path, place)
+            if not isinstance(template, str):
+                return self._wrong(place, phrase, "the name of a list file is written out, without values in it")
+            return [("list", template, optional)]
+        other = reference(phrase, place, self.catalogue, self.report)
+        return [] if other is None else self._field(other, phrase, side, place)
+
+    def _text(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
+        if isinstance(value, tree.Text):
+            template = self.template(value, place)
+        elif isinstance(value, tree.Number):
+            template = plain_number(value.value)
+        else:
+            return self._wrong(place, value, f"`{side.on.field.name}` is text: write it in quotes")
+        if not isinstance(template, str):
+            if side.operator == op.LIKE:
+                return self._wrong(place, value, "a glob is written out, without values in it")
+            return [("template", template)]
+        if side.operator == op.LIKE:
+            return [("glob", op.cut_glob(fold(template)), op.cut_glob(template))]
+        if not template and side.operator not in (op.IS, op.IN):
+            return self._wrong(place, value, f"every text {side.operator} the empty text", "empty-text")
+        self._doubt(template, value, side, place)
+        plain = self._normal(template, side)
+        return [("text", fold(plain), plain)]
+
+    def _normal(self, text: str, side: Side) -> str:
+        """A literal in the form that the field's values have."""
+        if side.operator in (op.IS, op.IN):
+            if side.on.field.kind == ADDRESS:
+                found = address.parse_one(text)
+                return text if found is None else found.address
+            if side.on.field.kind == IDENTIFIER:
+                return within_brackets(text)
+        return " ".join(text.split()) if text.strip() else text
+
+    def _doubt(self, text: str, value: tree.Value, side: Side, place: Place) -> None:
+        word = side.on.field
+        if word.choices and text.lower() not in word.choices and side.operator in (op.IS, op.IN):
+            near = self.catalogue.near(text, list(word.choices)) or f"; it is one of {', '.join(word.choices)}"
+            self.report.error(place, value.span, "unknown-choice", f'`{word.name}` is never "{text}"{near}')
+        if word.kind == ADDRESS and side.operator in (op.IS, op.IN) and "@" not in text and " " in text.strip():
+            self.report.warning(
+                place,
+                value.span,
+                "not-an-address",
+                f'`{word.name} {side.operator}` compares addresses, and "{text}" is none',
+                f'for the display name write `{word.name}.name is "{text}"`',
+            )
+
+    def _pattern(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
+        if not isinstance(value, tree.Pattern):
+            return self._wrong(place, value, "`matches` is followed by a /pattern/")
+        if value.flags:
+            report = "patterns ignore case; drop the `i`" if value.flags == "i" else f"a pattern has no flags; drop `{value.flags}`"
+            return self._wrong(place, value, report, "pattern-flags")
+        found = prepare(value.text)
+        if isinstance(found, Problem):
+            column = value.span.column + 1 + found.at
+            span = tree.Span(value.span.line, column, value.span.line, column + found.width)
+            self.report.error(place, span, "bad-pattern", found.message)
+            return []
+        return [("pattern", *found)]
+
+    def _network(self, value: tree.Network, side: Side, place: Place) -> list[Operand]:
+        import ipaddress
+
+        if side.operator != op.IN or side.on.field.kind not in TEXTUAL:
+            return self._wrong(place, value, "a network follows `in` behind a text that holds an IP address")
+        try:
+            network = ipaddress.ip_network(value.text, strict=False)
+        except ValueError as error:
+            return self._wrong(place, value, f"{value.text} is no network: {error}", "bad-network")
+        return [("network", network.version, network.network_address.packed, network.broadcast_address.packed)]
+
+    def _range(self, value: tree.Range, side: Side, place: Place) -> list[Operand]:
+        if side.operator != op.IN:
+            return self._wrong(place, value, f"a range follows `in`, not `{side.operator}`")
+        low, high = self._amount(value.low, side, place), self._amount(value.high, side, place)
+        if not low or not high:
+            return []
+        first, last = low[0], high[0]
+        if side.on.field.kind == MOMENT:
+            if first[0] != last[0] or len(first) != len(last):
+                return self._wrong(place, value, "both ends of a range are dates, or both are times of day")
+            if first > last and first[0] == "date":
+                return self._wrong(place, value, "this range ends before it begins", "empty-range")
+            return [("range", first, last)]
+        if first[1] > last[1]:  # type: ignore[operator]
+            return self._wrong(place, value, "this range ends before it begins", "empty-range")
+        return [("range", first[1], last[1])]
+
+    def _amount(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
+        """A number, size, duration, date or time of day, as the field's kind wants it."""
+        kind = side.on.field.kind
+        wanted = _SAMPLES.get(kind, "5")
+        if kind == MOMENT:
+            if isinstance(value, tree.Clock):
+                return [("clock", value.minute)]
+            if isinstance(value, tree.Date):
+                return self._day(value, place)
+            return self._wrong(place, value, f"`{side.on.field.name}` is compared with a date or a time: `{wanted}`")
+        if isinstance(value, tree.Quantity):
+            units = _UNITS.get(kind)
+            factor = None if units is None else units.get(value.unit.lower())
+            if factor is None:
+                near = "" if units is None else self.catalogue.near(value.unit, list(units))
+                known = f"`{side.on.field.name}` is compared with something like `{wanted}`"
+                return self._wrong(place, value, f"`{value.unit}` is no unit here{near or '; ' + known}", "bad-unit")
+            return [("number", value.value * factor)]
+        if isinstance(value, tree.Number) and kind != DURATION:
+            return [("number", value.value)]
+        return self._wrong(place, value, f"`{side.on.field.name}` is compared with something like `{wanted}`")
+
+    def _day(self, value: tree.Date, place: Place) -> list[Operand]:
+        try:
+            date(value.year, value.month, value.day)
+        except ValueError:
+            return self._wrong(place, value, "there is no such day", "bad-date")
+        day: Operand = ("date", value.year, value.month, value.day)
+        return [day if value.minute is None else (*day, value.minute)]
+
+
+def plain_number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)

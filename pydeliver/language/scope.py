@@ -1,0 +1,200 @@
+"""Where names are known while rules are compiled: words, `let`s, captures; and the diagnostics that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from pydeliver.language import tree
+from pydeliver.status import Diagnostic
+from pydeliver.vocabulary.word import NOTHING, OF_FIELD, OF_NAME, OF_NUMBER, OF_TEXT, Action, Field, Option, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A rule file being compiled: its name, its number in the plan, its lines."""
+
+    path: str
+    number: int
+    lines: tuple[str, ...]
+
+    def written(self, span: tree.Span) -> str:
+        """What stands at a span, on one line."""
+        first, last = span.line - 1, span.end_line - 1
+        if first == last:
+            text = self.lines[first][span.column - 1 : span.end_column - 1]
+        else:
+            inner = self.lines[first + 1 : last]
+            text = " ".join(
+                [self.lines[first][span.column - 1 :], *inner, self.lines[last][: span.end_column - 1]]
+            )
+        return " ".join(text.split())
+
+
+@dataclass(slots=True)
+class Binding:
+    """A `let`: its value or condition, and where it was given, so that its own names mean what they meant there."""
+
+    value: tree.Value | tree.Condition
+    is_condition: bool
+    place: Place
+    span: tree.Span
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the rules compilation is: the file, the names in reach, the rule, how deep."""
+
+    source: Source
+    lets: dict[str, Binding]
+    captures: frozenset[str] = frozenset()
+    rule: str = ""
+    depth: int = 0
+
+    def inner(self, captures: frozenset[str] = frozenset()) -> Place:
+        """Inside a block: its own lets, and what its condition captured."""
+        return replace(self, lets=dict(self.lets), captures=self.captures | captures, depth=self.depth + 1)
+
+
+@dataclass(slots=True)
+class Report:
+    """The diagnostics found so far."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def error(self, place: Place, span: tree.Span, name: str, message: str, hint: str = "") -> None:
+        self.add(place.source, span, "error", name, message, hint)
+
+    def warning(self, place: Place, span: tree.Span, name: str, message: str, hint: str = "") -> None:
+        self.add(place.source, span, "warning", name, message, hint)
+
+    def add(self, source: Source, span: tree.Span, severity: str, name: str, message: str, hint: str = "") -> None:
+        text = source.lines[span.line - 1] if 0 < span.line <= len(source.lines) else ""
+        end = span.end_column if span.end_line == span.line else len(text) + 1
+        width = max(1, end - span.column)
+        made = Diagnostic(source.path, span.line, span.column, message, name, severity, text, width, hint)
+        if made not in self.found:
+            self.found.append(made)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The vocabulary as the language sees it: words by name, actions by their first word."""
+
+    words: dict[str, tuple[str, Word]]
+
+    def field(self, name: str) -> tuple[str, Field] | None:
+        family, word = self.words.get(name, ("", None))
+        return (family, word) if isinstance(word, Field) else None
+
+    def option(self, name: str) -> Option | None:
+        word = self.words.get(name, ("", None))[1]
+        return word if isinstance(word, Option) else None
+
+    def actions(self, first: str) -> list[tuple[str, Action]]:
+        return [
+            (family, word)
+            for family, word in self.words.values()
+            if isinstance(word, Action) and word.name.split()[0] == first
+        ]
+
+    def fields(self) -> list[str]:
+        return [name for name, (_, word) in self.words.items() if isinstance(word, Field)]
+
+    def first_words(self) -> list[str]:
+        """What a statement may begin with."""
+        actions = [name.split()[0] for name, (_, word) in self.words.items() if isinstance(word, Action)]
+        return sorted({*actions, "if", "rule", "let", "set", "include", "language"})
+
+    def near(self, name: str, among: list[str]) -> str:
+        """`; did you mean …?` for the nearest of the names, or nothing."""
+        nearest = get_close_matches(name.lower(), among, 1, 0.7)
+        return f"; did you mean `{nearest[0]}`?" if nearest else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field as a rule refers to it: its family, the word, and the plan's argument for it."""
+
+    family: str
+    field: Field
+    argument: object
+
+    @property
+    def node(self) -> tuple[object, ...]:
+        return (self.family, self.field.name, self.argument)
+
+
+def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Report) -> Reference | None:
+    """The field that a value names, or None with its mistake reported."""
+    parts = value.parts if isinstance(value, tree.Phrase) else (value,)
+    head = parts[0]
+    if not isinstance(head, tree.Name):
+        report.error(place, value.span, "not-a-field", "a comparison begins with a field, like `from` or `subject`")
+        return None
+    found, argument = _with_free_part(head, catalogue)
+    if found is None:
+        _unknown(head, place, catalogue, report)
+        return None
+    family, word = found
+    if word.argument == NOTHING or argument:
+        if len(parts) > 1:
+            report.error(place, parts[1].span, "unexpected", f"nothing can stand between `{head.dotted}` and an operator")
+            return None
+        return Reference(family, word, argument)
+    if word.argument == OF_TEXT:
+        return _of_text(family, word, parts, place, report)
+    if word.argument == OF_FIELD:
+        if len(parts) < 2:
+            report.error(place, head.span, "missing", f"`{word.name}` needs a field: `{word.example}`")
+            return None
+        counted = reference(parts[1] if len(parts) == 2 else tree.Phrase(parts[1].span, parts[1:]), place, catalogue, report)
+        return None if counted is None else Reference(family, word, counted.node)
+    report.error(place, head.span, "missing", f"`{word.name}` needs a name behind a dot: `{word.example}`")
+    return None
+
+
+def _of_text(family: str, word: Field, parts: tuple[tree.Value, ...], place: Place, report: Report) -> Reference | None:
+    text = parts[1] if len(parts) == 2 else None
+    if not isinstance(text, tree.Text) or any([not isinstance(part, str) for part in text.parts]):
+        span = parts[1].span if len(parts) > 1 else parts[0].span
+        report.error(place, span, "missing", f"`{word.name}` is followed by a name in quotes: `{word.example}`")
+        return None
+    name = literal(text)
+    if not is_field_name(name):
+        report.error(place, text.span, "bad-header-name", f'"{name}" can\'t be the name of a header field')
+        return None
+    return Reference(family, word, name.lower())
+
+
+def _with_free_part(name: tree.Name, catalogue: Catalogue) -> tuple[tuple[str, Field] | None, str]:
+    """The word that a dotted name is, or the word before its free last part (`env.HOME`, `arg.1`)."""
+    whole = catalogue.field(name.dotted)
+    if whole is not None:
+        return whole, ""
+    stem = catalogue.field(name.parts[0])
+    if stem is not None and stem[1].argument in (OF_NAME, OF_NUMBER) and len(name.parts) == 2:
+        return stem, name.parts[1]
+    return None, ""
+
+
+def _unknown(name: tree.Name, place: Place, catalogue: Catalogue, report: Report) -> None:
+    stem = name.parts[0]
+    if len(name.parts) > 1 and catalogue.field(stem) is not None:
+        parts = [known.split(".", 1)[1] for known in catalogue.fields() if known.startswith(stem + ".")]
+        choice = catalogue.near(".".join(name.parts[1:]), parts) or (f"; it has {', '.join(parts)}" if parts else "")
+        report.error(place, name.span, "unknown-part", f"`{stem}` has no part `{'.'.join(name.parts[1:])}`{choice}")
+        return
+    near = catalogue.near(name.dotted, [*catalogue.fields(), *place.lets])
+    report.error(place, name.span, "unknown-word", f"`{name.dotted}` is not known here{near}")
+
+
+def literal(text: tree.Text) -> str:
+    """The text of a string without values in it."""
+    return "".join([part for part in text.parts if isinstance(part, str)])
+
+
+def is_field_name(name: str) -> bool:
+    """RFC 5322 3.6.8: printable ASCII but the colon."""
+    return bool(name) and all(["!" <= c <= "~" and c != ":" for c in name])

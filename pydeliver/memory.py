@@ -1,0 +1,84 @@
+"""What outlives a message: one line a delivery in the log, and the rule files by which it was judged.
+
+The log is `deliveries.log` in the state directory, one JSON object a line, appended in one write; syslog gets a
+short line under `mail.info`. The sources of the rules are kept by digest, so that it can be said later why a
+message went where it went. Never the text of a message. A log that can't be written delays and loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import syslog
+
+from _json import encode_basestring_ascii
+
+from pydeliver.status import Value
+from pydeliver.system.disk import append_line, make_private, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_NAME = "deliveries.log"
+KEPT_RULES = "rules"
+
+
+class State(Value):
+    """The state directory of one user, made when something is first kept in it."""
+
+    directory: str
+
+    def record(self, entry: Mapping[str, object]) -> str:
+        """Append one line to the delivery log. Returns what went wrong, or ""."""
+        line = as_json(entry).encode("ascii") + b"\n"
+        path = f"{self.directory}/{LOG_NAME}"
+        try:
+            try:
+                append_line(path, line)
+            except FileNotFoundError:
+                make_private(self.directory)
+                append_line(path, line)
+        except OSError as error:
+            return f"the delivery log can't be written: {error.strerror}"
+        return ""
+
+    def keep_rules(self, digest: bytes, data: bytes) -> None:
+        """Keep a rule file's content under its digest. Raises OSError."""
+        folder = f"{self.directory}/{KEPT_RULES}"
+        path = f"{folder}/{digest.hex()}.rules"
+        if not os.path.exists(path):
+            make_private(folder)
+            write_atomic(path, data, sync=False)
+
+    def has_rules(self) -> bool:
+        """Whether this user ever had a rule file."""
+        try:
+            return bool(os.listdir(f"{self.directory}/{KEPT_RULES}"))
+        except OSError:
+            return False
+
+
+def tell_syslog(line: str) -> None:
+    """One line under mail.info, without control characters (log injection)."""
+    shown = "".join([c if " " <= c <= "~" else "?" for c in line])
+    syslog.openlog("pydeliver", syslog.LOG_PID, syslog.LOG_MAIL)
+    syslog.syslog(syslog.LOG_INFO, shown)
+
+
+def as_json(value: object) -> str:
+    """JSON in ASCII for plain values; the module `json` costs more than the delivery it would describe."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value) if value - value == 0 else "null"
+    if isinstance(value, dict):
+        return "{" + ", ".join([f"{as_json(str(key))}: {as_json(item)}" for key, item in value.items()]) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join([as_json(item) for item in value]) + "]"
+    return as_json(str(value))

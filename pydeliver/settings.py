@@ -1,0 +1,103 @@
+"""The site's settings: one TOML file, validated once.
+
+At delivery it is a source of the cached plan like a rule file, so no TOML is read then: `plain` is what the plan
+keeps. An unknown key or a wrong value is a mistake, told with its name; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from pydeliver.status import Diagnostic, Value
+
+DEFAULT_PATH = "/etc/pydeliver/settings.toml"
+
+# What Postfix, OpenSMTPD, qmail, Courier and Exim tell about a message in the environment (MTA manuals).
+ENVIRONMENT = (
+    "CLIENT_ADDRESS",
+    "CLIENT_HELO",
+    "CLIENT_HOSTNAME",
+    "CLIENT_PROTOCOL",
+    "DEFAULT",
+    "DOMAIN",
+    "EXT",
+    "EXTENSION",
+    "HOST",
+    "LOCAL",
+    "LOCAL_PART",
+    "LOCAL_PART_SUFFIX",
+    "MESSAGE_ID",
+    "ORIGINAL_RECIPIENT",
+    "RECIPIENT",
+    "SASL_METHOD",
+    "SASL_SENDER",
+    "SASL_USERNAME",
+    "SENDER",
+    "USER",
+)
+
+
+class Setting(Value):
+    """One key of the file: what it means, its default, and the values it may have (any text, when empty)."""
+
+    name: str
+    about: str
+    default: object
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS = (
+    Setting("sync", "what is on disk before success is said: file and directory, the file, nothing", "full", ("full", "file", "none")),
+    Setting("over-quota", "a full mailbox: the mail server tries again later, or the sender is told", "defer", ("defer", "refuse")),
+    Setting("default-mailbox", "the default mailbox of users who set none", ""),
+    Setting("subaddress", "the characters that separate a detail from the local part", "+"),
+    Setting("domains", "the domains at which login names are addresses", ()),
+    Setting("environment", "further environment variables that rules may read as env.NAME", ()),
+    Setting("trace-headers", "your mail server writes Return-Path and Delivered-To: believe them above the first Received", False),
+    Setting("time-limit", "seconds until a delivery gives up and asks for another try", 300),
+)
+
+
+def defaults() -> dict[str, object]:
+    return {setting.name: setting.default for setting in SETTINGS}
+
+
+def read(data: bytes, path: str) -> tuple[dict[str, object], tuple[Diagnostic, ...]]:
+    """The settings in a TOML file as plain values, with everything that is wrong with it."""
+    import tomllib
+
+    found = defaults()
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return found, (Diagnostic(path, 1, 1, f"this is no TOML: {error}", "bad-settings"),)
+    lines = data.decode("utf-8").splitlines()
+    mistakes = []
+    known = {setting.name: setting for setting in SETTINGS}
+    for name, value in table.items():
+        setting = known.get(name)
+        problem = "there is no such setting" if setting is None else _problem(setting, value)
+        if problem:
+            number = next((at for at, line in enumerate(lines, 1) if line.lstrip(' "').startswith(name)), 1)
+            source = lines[number - 1] if lines else ""
+            mistakes.append(Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(name)))
+        else:
+            found[name] = tuple(value) if isinstance(value, list) else value
+    return found, tuple(mistakes)
+
+
+def _problem(setting: Setting, value: object) -> str:
+    """What is wrong with a value, or "" when it fits."""
+    if setting.choices and value not in setting.choices:
+        return f"it is one of {', '.join(setting.choices)}"
+    if isinstance(setting.default, bool):
+        return "" if isinstance(value, bool) else "it is true or false"
+    if isinstance(setting.default, int):
+        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 900
+        return "" if whole else "it is a number of seconds from 1 to 900"
+    if isinstance(setting.default, tuple):
+        listed = isinstance(value, list) and all([isinstance(item, str) for item in value])
+        return "" if listed else "it is a list of texts"
+    if not isinstance(value, str):
+        return "it is a text"
+    if setting.name == "default-mailbox" and value and not value.startswith(("/", "~/")):
+        return 'it is a place, like "~/Maildir"'
+    return ""

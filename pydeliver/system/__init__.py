@@ -1,0 +1,1 @@
+"""The only code that touches what is dangerous in an operating system: trust, durability, privileges, signals."""

@@ -1,0 +1,68 @@
+"""Signals and the time limit: one exception in the main flow, and a way to hold it off while a commit ends.
+
+Owns the handlers of TERM, INT, HUP, ALRM and XCPU, whose default would end a delivery by a signal, which Exim and
+Courier bounce. Refuses to do work in a handler: it raises `Interrupted`, and who cleans up does so in its `except`.
+signal-safety(7). `_signal` is what `signal` wraps, without the cost of `enum`.
+"""
+
+from __future__ import annotations
+
+from pydeliver.status import Status, deferred
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from types import FrameType
+    from typing import Never
+else:
+    import _signal
+
+_NAMES: dict[int, str] = {
+    _signal.SIGTERM: "TERM",
+    _signal.SIGINT: "INT",
+    _signal.SIGHUP: "HUP",
+    _signal.SIGALRM: "ALRM",
+    _signal.SIGXCPU: "XCPU",
+}
+
+
+class Interrupted(BaseException):
+    """A signal asked for an end, or the time is up. A BaseException, so that no `except Exception` swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def status(self) -> Status:
+        if self.number == _signal.SIGALRM:
+            return deferred("the delivery took too long")
+        return deferred(f"the delivery was stopped by signal {_NAMES.get(self.number, self.number)}")
+
+
+def guard(seconds: int) -> None:
+    """Turn the signals that ask for an end into `Interrupted`, and ask for it after `seconds` (0: never).
+
+    A signal that was ignored at the start stays ignored, as nohup(1) means it; the time limit does not.
+    """
+    for number in _NAMES:
+        if number == _signal.SIGALRM or _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, _interrupt)
+    release()  # a blocked mask is inherited across execve(2)
+    _signal.alarm(seconds)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> Never:
+    """Raise once: the others wait from here on, so that nothing cuts the cleaning up short."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, list(_NAMES))
+    raise Interrupted(number)
+
+
+def hold() -> None:
+    """Keep the signals waiting while the last step is done; one that has already come is raised here, not later."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, list(_NAMES))
+
+
+def release() -> None:
+    """Let the signals through again; one that came meanwhile is raised here."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, list(_NAMES))

@@ -1,0 +1,241 @@
+"""What becomes of one message: pure evaluation of a plan over the vocabulary.
+
+`Program` binds a plan to the words it names; `Program.evaluate` gives a `Verdict`, or the question it must have
+answered first (then call it again with the answer). No clock, no disk, no network: rehearsal and delivery call the
+same function with the same facts and get the same verdict.
+
+Conditions are three-valued: an unknown one is not taken. The first delivering action ends the evaluation; a message
+that reaches the end is kept.
+"""
+
+from __future__ import annotations
+
+from pydeliver import vocabulary
+from pydeliver.status import Value
+from pydeliver.vocabulary.operator import bind
+from pydeliver.vocabulary.word import NUMBER, OF_FIELD, Delivery, Draft, Facts, Field, Unanswered, shown_as
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pydeliver.mail.envelope import Envelope
+    from pydeliver.mail.message import Message
+    from pydeliver.plan import Node, Plan
+    from pydeliver.vocabulary.operator import Render, Test
+    from pydeliver.vocabulary.word import Action, Question, Word
+
+    Step = Callable[[Draft, list["Traced"]], bool]
+    # A node of the plan that was reached, and what came of it: True, False, None (unknown) for a test; True for an action.
+    Traced = tuple[Node, bool | None]
+
+KEEP, DELIVER, DISCARD, REJECT, DEFER = "keep", "deliver", "discard", "reject", "defer"
+
+
+class Verdict(Value):
+    """All deliveries for one recipient, and why.
+
+    `outcome` is deliver, discard, reject or defer; `text` the reason of the latter two. `rule`, `line` and `file` name
+    the statement that decided (line 0: the end of the rules). `cancelled` are deliveries that a reject or defer undid.
+    """
+
+    outcome: str
+    deliveries: tuple[Delivery, ...]
+    text: str = ""
+    rule: str = ""
+    line: int = 0
+    file: int = 0
+    cancelled: tuple[Delivery, ...] = ()
+    log: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trace: tuple[Traced, ...] = ()
+    unknown: tuple[Question, ...] = ()
+
+    def describe(self) -> str:
+        """One line for the report and the log: what is done, not by which rule."""
+        if self.outcome == DELIVER:
+            return ", ".join([one.describe() for one in self.deliveries])
+        return f'{self.outcome} "{self.text}"' if self.text else self.outcome
+
+
+class Program:
+    """A plan bound to its words: evaluates any number of messages."""
+
+    __slots__ = ("_families", "_steps", "settings")
+
+    def __init__(self, plan: Plan) -> None:
+        self.settings = dict(plan.settings)
+        self._families: dict[str, dict[str, Word]] = {}
+        self._steps = self._block(plan.statements)
+
+    def evaluate(self, envelope: Envelope, message: Message, answers: dict[Question, Any]) -> Verdict | Question:
+        """The verdict, or a question that is not among the answers. An answer of None means that nobody knows."""
+        facts = Facts(envelope, message, answers, self.settings)
+        draft = Draft(facts)
+        trace: list[Traced] = []
+        try:
+            _run(self._steps, draft, trace)
+        except Unanswered as unanswered:
+            return unanswered.question
+        if not draft.outcome:
+            draft.rule, draft.line, draft.file = "", 0, 0
+            draft.deliver("INBOX", final=True)
+        return Verdict(
+            draft.outcome,
+            tuple(draft.deliveries),
+            draft.text,
+            draft.rule,
+            draft.line,
+            draft.file,
+            draft.cancelled,
+            tuple(draft.log),
+            (*draft.notes, *message.limits),
+            tuple(trace),
+            tuple([question for question, answer in answers.items() if answer is None]),
+        )
+
+    # -- words --
+
+    def _word(self, family: str, name: str) -> Word:
+        words = self._families.get(family)
+        if words is None:
+            words = self._families[family] = vocabulary.family(family)
+        return words[name]
+
+    def _field(self, family: str, name: str) -> Field:
+        return self._word(family, name)  # type: ignore[return-value]
+
+    def _argument(self, field: Field, argument: Any) -> Any:
+        if field.argument != OF_FIELD:
+            return argument
+        counted = self._field(argument[0], argument[1])
+        return (counted, self._argument(counted, argument[2]))
+
+    # -- statements --
+
+    def _block(self, nodes: tuple[Node, ...]) -> tuple[Step, ...]:
+        return tuple([self._if(node) if node[0] == "if" else self._do(node) for node in nodes])
+
+    def _if(self, node: Node) -> Step:
+        branches = tuple([(self._condition(condition), self._block(block)) for condition, block in node[1]])
+        otherwise = self._block(node[2]) if node[2] is not None else ()
+
+        def step(draft: Draft, trace: list[Traced]) -> bool:
+            facts = draft.facts
+            outer = facts.captures
+            for condition, block in branches:
+                facts.captures = dict(outer)  # captures are seen inside this branch only
+                if condition(facts, trace):
+                    done = _run(block, draft, trace)
+                    facts.captures = outer
+                    return done
+            facts.captures = outer
+            return _run(otherwise, draft, trace)
+
+        return step
+
+    def _do(self, node: Node) -> Step:
+        action: Action = self._word(node[1], node[2])  # type: ignore[assignment]
+        operands = tuple([self._operand(operand) for operand in node[3]])
+        rule, line, file = node[4:7]
+
+        def step(draft: Draft, trace: list[Traced]) -> bool:
+            draft.rule, draft.line, draft.file = rule, line, file
+            action.decide(draft, tuple([operand(draft.facts) for operand in operands]))
+            trace.append((node, True))
+            return action.final
+
+        return step
+
+    def _operand(self, operand: Node) -> Callable[[Facts], Any]:
+        kind, given = operand
+        if kind == "text":
+            shown = self._render(given)
+            return lambda facts: "?" if (text := shown(facts)) is None else text
+        if kind == "boxes":
+            boxes = tuple([self._pieces(template) for template in given])
+            return lambda facts: tuple([pieces(facts) for pieces in boxes])
+        return lambda facts: given
+
+    # -- texts --
+
+    def _render(self, template: Any) -> Render:
+        """A template as a function to its text; None when a value in it is unknown."""
+        if isinstance(template, str):
+            return lambda facts: template
+        pieces = self._pieces(template)
+        return lambda facts: "".join([text for text, _ in pieces(facts)])
+
+    def _pieces(self, template: Any) -> Callable[[Facts], tuple[tuple[str, bool], ...]]:
+        """A template as a function to (text, is a value) pairs; an unknown value shows as `?`."""
+        if isinstance(template, str):
+            fixed = ((template, False),)
+            return lambda facts: fixed
+        parts = tuple([(part, None) if isinstance(part, str) else (None, self._value(part)) for part in template])
+
+        def pieces(facts: Facts) -> tuple[tuple[str, bool], ...]:
+            return tuple([(literal, False) if value is None else (value(facts), True) for literal, value in parts])
+
+        return pieces
+
+    def _value(self, part: Node) -> Callable[[Facts], str]:
+        if part[0] == "capture":
+            name = part[1]
+            return lambda facts: facts.captures.get(name, "")
+        field = self._field(part[1], part[2])
+        argument = self._argument(field, part[3])
+
+        def value(facts: Facts) -> str:
+            values = facts.values(field, argument)
+            if not values:
+                return "?" if values is None else ""
+            text = shown_as(field.kind, values[0])
+            return text.zfill(field.digits) if field.kind == NUMBER else text
+
+        return value
+
+    # -- conditions --
+
+    def _condition(self, node: Node) -> Callable[[Facts, list[Traced]], bool | None]:
+        kind = node[0]
+        if kind == "test":
+            return self._test(node)
+        if kind == "not":
+            inner = self._condition(node[1])
+            return lambda facts, trace: None if (found := inner(facts, trace)) is None else not found
+        conditions = tuple([self._condition(each) for each in node[1]])
+        decisive = kind == "or"  # the answer that settles it at once
+
+        def joined(facts: Facts, trace: list[Traced]) -> bool | None:
+            unknown = False
+            for condition in conditions:
+                found = condition(facts, trace)
+                if found is decisive:
+                    return decisive
+                unknown = unknown or found is None
+            return None if unknown else not decisive
+
+        return joined
+
+    def _test(self, node: Node) -> Callable[[Facts, list[Traced]], bool | None]:
+        (family, name, given), operator, exactly, operands = node[1:5]
+        field = self._field(family, name)
+        bound: Test = bind(
+            field, self._argument(field, given), operator, exactly, operands, self._field, self._render
+        )
+
+        def traced(facts: Facts, trace: list[Traced]) -> bool | None:
+            found = bound(facts)
+            trace.append((node, found))
+            return found
+
+        return traced
+
+
+def _run(steps: tuple[Step, ...], draft: Draft, trace: list[Traced]) -> bool:
+    """Take the steps in order until one ends the evaluation; True if one did."""
+    for step in steps:
+        if step(draft, trace):
+            return True
+    return False

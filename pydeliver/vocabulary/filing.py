@@ -1,0 +1,105 @@
+"""Where a message goes: file, copy file, keep, discard, reject, defer.
+
+The first that delivers wins; `copy file` delivers and goes on. A mailbox name takes its structure from literal text
+only: a value from a message is at most one component and is cleaned here, or sends the message to the default mailbox.
+"""
+
+from __future__ import annotations
+
+from pydeliver.vocabulary.word import Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pydeliver.vocabulary.word import Draft
+
+    # A mailbox name in pieces: (text, whether it is a value rather than written in the rule).
+    Pieces = tuple[tuple[str, bool], ...]
+
+INBOX = "INBOX"
+# Of 255 bytes a folder's name may have on disk (NAME_MAX), what a value may use: the rest is for what stands around it.
+VALUE_BYTES = 160
+_RESERVED = ("cur", "new", "tmp", "inbox")
+
+
+def clean(value: str, dots: bool) -> str:
+    """A value as one component of a mailbox name, "" when nothing usable is left of it.
+
+    Lower case, NFC, without control, format and bidi characters; `/` and (where `dots` are not allowed) `.` become
+    `_`, leading `.~-_` and spaces go, `..` too, and so does a tail that would not fit a file name.
+    """
+    text = value.lower()
+    if not text.isascii():
+        import unicodedata
+
+        text = unicodedata.normalize("NFC", text)
+        text = "".join([c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")])
+    else:
+        text = "".join([c for c in text if " " <= c <= "~"])
+    text = text.replace("/", "_").replace("\\", "_")
+    text = text.replace(".", "_") if not dots else text.replace("..", "_")
+    text = " ".join(text.split()).lstrip("._~- ")
+    return "" if text in _RESERVED else _fitting(text).rstrip(". ")
+
+
+def _fitting(text: str) -> str:
+    """The beginning of `text` that stays below the limit in UTF-8 and in modified UTF-7 alike."""
+    used = 0
+    for at, character in enumerate(text):
+        # Modified UTF-7 spends 8 bytes on 3 UTF-16 units, and two on entering and leaving (RFC 3501 5.1.3).
+        used += 1 if character.isascii() and character != "&" else 5 if character <= "\uffff" else 8
+        if used > VALUE_BYTES:
+            return text[:at]
+    return text
+
+
+def mailbox_name(pieces: Pieces, dots: bool) -> str:
+    """The name that the pieces make, "" when a value left nothing usable."""
+    made = []
+    for text, from_value in pieces:
+        cleaned = clean(text, dots) if from_value else text
+        if from_value and not cleaned:
+            return ""
+        made.append(cleaned)
+    return "".join(made)
+
+
+def _file(draft: Draft, operands: tuple[Any, ...], final: bool = True) -> None:
+    dots = draft.facts.settings["layout"] != "maildir++"
+    for pieces in operands[0]:
+        name = mailbox_name(pieces, dots)
+        if not name:
+            shown = "".join(["{" + text + "}" if value else text for text, value in pieces])
+            draft.notes.append(f'"{shown}" gives no usable mailbox name: the default mailbox instead')
+        draft.deliver(INBOX if not name or name.upper() == INBOX else name, final)
+
+
+def _copy(draft: Draft, operands: tuple[Any, ...]) -> None:
+    _file(draft, operands, final=False)
+
+
+def _keep(draft: Draft, _operands: tuple[Any, ...]) -> None:
+    draft.deliver(INBOX, final=True)
+
+
+def _discard(draft: Draft, _operands: tuple[Any, ...]) -> None:
+    draft.end("discard")
+
+
+def _reject(draft: Draft, operands: tuple[Any, ...]) -> None:
+    draft.end("reject", operands[0])
+
+
+def _defer(draft: Draft, operands: tuple[Any, ...]) -> None:
+    draft.end("defer", operands[0])
+
+
+WORDS = (
+    Action("file", ("file MAILBOXES",), _file, "put the message into a mailbox, or several, and end", 'file "Work/Boss"', True),
+    Action("copy", ("copy file MAILBOXES",), _copy, "put a copy into a mailbox and go on", 'copy file "Archive/{now.year}"'),
+    Action("keep", ("keep",), _keep, "put the message into the default mailbox and end", "keep", True),
+    Action("discard", ("discard", "discard for good"), _discard, "drop the message and end", "discard", True),
+    Action("reject", ("reject TEXT",), _reject, "refuse the message: the sender is told why", 'reject "no such project here"', True),
+    Action("defer", ("defer TEXT",), _defer, "ask the mail server to try again later", 'defer "back on Monday"', True),
+)

@@ -1,0 +1,46 @@
+"""What a rule file says about itself: `set mailboxes`, `set default`, `set me`, `set timezone`.
+
+Options are read once, when the rules are compiled; they stand at the top level and hold only literal text.
+"""
+
+from __future__ import annotations
+
+from pydeliver.mail import address
+from pydeliver.vocabulary.word import Option
+
+LAYOUTS = ("maildir++", "nested")
+
+
+def _folder(values: tuple[str, ...]) -> str:
+    (path,) = values
+    if not path.startswith(("/", "~/")):
+        return f'"{path}" is no place: write "~/Maildir" or a path from /'
+    if ".." in path.split("/"):
+        return "a place is written without `..`"
+    return ""
+
+
+def _addresses(values: tuple[str, ...]) -> str:
+    for text in values:
+        found = address.parse_one(text)
+        if found is None or not found.domain:
+            return f'"{text}" is no mail address'
+    return ""
+
+
+def _zone(values: tuple[str, ...]) -> str:
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(values[0])
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return f'"{values[0]}" is no time zone; they are written like "Europe/Berlin"'
+    return ""
+
+
+WORDS = (
+    Option("mailboxes", "where mailbox names are looked up, and in which layout", 'set mailboxes = "~/Maildir"', _folder, kinds=LAYOUTS),
+    Option("default", "the default mailbox, INBOX in rules", 'set default = "~/Maildir"', _folder),
+    Option("me", "your own addresses", 'set me = "bob@example.org", "bob@example.com"', _addresses, many=True),
+    Option("timezone", "the zone in which times of day and dates are read", 'set timezone = "Europe/Berlin"', _zone),
+)

@@ -1,0 +1,91 @@
+"""What the caller says rather than the message: the envelope, who `me` is, arguments, environment.
+
+RFC 5321 2.3.1; the environment variables are those of an allow-list (see `settings`), held by the envelope.
+"""
+
+from __future__ import annotations
+
+from pydeliver.mail import address
+from pydeliver.vocabulary.addresses import split_detail, with_parts
+from pydeliver.vocabulary.word import ADDRESS, OF_NAME, OF_NUMBER, TEXT, Field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pydeliver.mail.address import Address
+    from pydeliver.vocabulary.word import Facts
+
+_NULL_SENDER = address.Address("", "", "")
+
+
+def _parsed(text: str | None) -> tuple[Address, ...]:
+    found = address.parse_one(text) if text else None
+    return () if found is None else (found,)
+
+
+def _sender(facts: Facts, _argument: Any) -> tuple[Address, ...]:
+    """No value while nobody said who sent it; the null sender of a bounce is an address of its own."""
+    return (_NULL_SENDER,) if facts.envelope.sender == "" else _parsed(facts.envelope.sender)
+
+
+def _recipient(facts: Facts, _argument: Any) -> tuple[Address, ...]:
+    return _parsed(facts.envelope.recipient)
+
+
+def _original_recipient(facts: Facts, _argument: Any) -> tuple[Address, ...]:
+    return _parsed(facts.envelope.original_recipient)
+
+
+def _detail(facts: Facts, _argument: Any) -> tuple[str, ...]:
+    """What the caller gave, else what stands in the recipient's address."""
+    given = facts.envelope.detail
+    if given is None:
+        given = next((split_detail(one.local, facts.settings["subaddress"])[1] for one in _recipient(facts, None)), "")
+    return (given,) if given else ()
+
+
+def _me(facts: Facts, _argument: Any) -> tuple[Address, ...]:
+    """`set me`, else the recipients without detail, and the login name at the site's domains."""
+    settings, envelope = facts.settings, facts.envelope
+    if settings["me"]:
+        return tuple([one for text in settings["me"] for one in _parsed(text)])
+    found = []
+    for one in _recipient(facts, None) + _original_recipient(facts, None):
+        local = split_detail(one.local, settings["subaddress"])[0]
+        found.append(address.Address("", local, one.domain))
+    if envelope.user:
+        found += [address.Address("", envelope.user, domain) for domain in settings["domains"]]
+    return tuple(dict.fromkeys(found))
+
+
+def _argument(facts: Facts, name: str) -> tuple[str, ...]:
+    found = facts.envelope.arguments.get(name)
+    return () if found is None else (found,)
+
+
+def _environment(facts: Facts, name: str) -> tuple[str, ...]:
+    found = facts.envelope.environment.get(name)
+    return () if found is None else (found,)
+
+
+def _envelope_to(name: str, read: Any, about: str, example: str) -> tuple[Field, ...]:
+    """An envelope recipient: its detail is the one the caller gave, where he gave one."""
+    whole = with_parts(name, read, about, example, False)
+    return (*whole[:-1], Field(f"{name}.detail", TEXT, _detail, whole[-1].about, whole[-1].example))
+
+
+WORDS = (
+    *with_parts("envelope.from", _sender, "the envelope sender; `null` for a bounce", "envelope.from is null", False),
+    *_envelope_to("envelope.to", _recipient, "the envelope recipient", 'envelope.to.detail is "shop"'),
+    *with_parts(
+        "envelope.original-to",
+        _original_recipient,
+        "the recipient before aliases and forwards",
+        'envelope.original-to is "sales@example.org"',
+        False,
+    ),
+    Field("me", ADDRESS, _me, "your own addresses: `set me`, else those the message was sent to", "to is me", True),
+    Field("arg", TEXT, _argument, "an argument of the caller: arg.1 or arg.NAME for NAME=value", 'arg.1 is "shop"', False, OF_NUMBER),
+    Field("env", TEXT, _environment, "an environment variable of the caller", 'env.CLIENT_ADDRESS in 192.0.2.0/24', False, OF_NAME),
+)

@@ -1,0 +1,224 @@
+"""What a word is, and what words work with: the facts they look at and the draft they write.
+
+A family module lists its words as `WORDS`, each one of
+`Field`   something a condition asks about or a text shows: it reads values from `Facts`;
+`Action`  something a rule does: it writes into the `Draft`;
+`Option`  a setting of the rule file itself: `set mailboxes = …`.
+
+Pure: no room of the world is imported here. What only the world knows is a question (a tuple whose first item
+names it), answered from outside; an answer of None means that nobody knows, and makes a condition unknown.
+"""
+
+from __future__ import annotations
+
+from pydeliver.mail.folding import fold
+from pydeliver.status import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pydeliver.mail.edit import Edit
+    from pydeliver.mail.envelope import Envelope
+    from pydeliver.mail.message import Message
+
+    Question = tuple[Any, ...]
+
+# Kinds of values. They decide which operators a field takes and how a literal beside it is read.
+TEXT, ADDRESS, IDENTIFIER = "text", "address", "identifier"
+NUMBER, SIZE, DURATION, MOMENT = "number", "size", "duration", "moment"
+TEXTUAL = (TEXT, ADDRESS, IDENTIFIER)
+
+# What stands behind a field's name: nothing, a text (`header "X"`), another field (`count to`),
+# a free name (`env.HOME`) or a free number (`arg.1`).
+NOTHING, OF_TEXT, OF_FIELD, OF_NAME, OF_NUMBER = "", "text", "field", "name", "number"
+
+
+class Unanswered(Exception):
+    """Evaluation needs the answer to `question` before it can go on."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question)
+        self.question = question
+
+
+class Delivery(Value):
+    """An action bound to this message: put it, in this form, there.
+
+    `mailbox` is a mailbox name ("INBOX", "lists/debian-user", an absolute path that ends in "/"); `flags` are Maildir
+    flag letters, `labels` keywords, `edits` the header edits made so far; `final` tells `file` from `copy file`.
+    """
+
+    mailbox: str
+    flags: str = ""
+    labels: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    line: int = 0
+    file: int = 0
+    rule: str = ""
+    final: bool = True
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What makes two deliveries the same: place and shape, whichever rule asked for them."""
+        return (self.mailbox, self.flags, self.labels, self.edits)
+
+    def describe(self) -> str:
+        """One line for the report, the trace and the log."""
+        shown = ["file" if self.final else "copy file", f'"{self.mailbox}"']
+        shown += [f"marked {letter}" for letter in self.flags]
+        shown += [f'label "{label}"' for label in self.labels]
+        shown += [edit.describe() for edit in self.edits]
+        return " ".join(shown)
+
+
+class Facts:
+    """What conditions look at while one message is judged, with every value read at most once."""
+
+    __slots__ = ("_strings", "_values", "answers", "captures", "envelope", "message", "settings")
+
+    def __init__(
+        self, envelope: Envelope, message: Message, answers: dict[Question, Any], settings: dict[str, Any]
+    ) -> None:
+        self.envelope = envelope
+        self.message = message
+        self.answers = answers
+        self.settings = settings
+        self.captures: dict[str, str] = {}
+        self._values: dict[tuple[str, Any], Any] = {}
+        self._strings: dict[tuple[str, Any, bool, bool], tuple[str, ...] | None] = {}
+
+    def ask(self, question: Question) -> Any:
+        """The answer to a question, None for "nobody knows"; raises `Unanswered` while it has not been asked."""
+        try:
+            return self.answers[question]
+        except KeyError:
+            raise Unanswered(question) from None
+
+    def values(self, field: Field, argument: Any) -> Any:
+        """The field's values in order, empty when it is absent, or None when unknown."""
+        key = (field.name, argument)
+        found = self._values.get(key, self)
+        if found is self:
+            found = self._values[key] = field.read(self, argument)
+        return found
+
+    def strings(self, field: Field, argument: Any, whole: bool, folded: bool) -> tuple[str, ...] | None:
+        """The values as text: `whole` as a person sees them, else the part that identifies; `folded` without case."""
+        key = (field.name, argument, whole, folded)
+        try:
+            return self._strings[key]
+        except KeyError:
+            pass
+        values = self.values(field, argument)
+        if values is None:
+            return None
+        shown = tuple([shown_as(field.kind, value, whole) for value in values])
+        found = self._strings[key] = tuple([fold(text) for text in shown]) if folded else shown
+        return found
+
+
+class Draft:
+    """What has been decided so far for one message; becomes the verdict."""
+
+    __slots__ = ("cancelled", "deliveries", "edits", "facts", "file", "flags", "labels", "line", "log", "notes", "outcome", "rule", "text")
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.deliveries: list[Delivery] = []
+        self.edits: tuple[Edit, ...] = ()
+        self.flags = ""
+        self.labels: tuple[str, ...] = ()
+        self.log: list[str] = []
+        self.notes: list[str] = []
+        self.outcome = ""  # "" while undecided, then: deliver, discard, reject or defer
+        self.text = ""  # why, for reject and defer
+        self.rule, self.line, self.file = "", 0, 0  # the statement at hand
+        self.cancelled: tuple[Delivery, ...] = ()
+
+    def deliver(self, mailbox: str, final: bool) -> None:
+        """Add a delivery in the form the message has by now; an identical one is made once."""
+        made = Delivery(
+            mailbox, self.flags, self.labels, self.edits, self.line, self.file, self.rule, final
+        )
+        for number, earlier in enumerate(self.deliveries):
+            if earlier.form == made.form:
+                if final:
+                    self.deliveries[number] = made
+                break
+        else:
+            self.deliveries.append(made)
+        if final:
+            self.outcome = "deliver"
+
+    def end(self, outcome: str, text: str = "") -> None:
+        """Decide for discard, reject or defer. The latter two cancel every earlier delivery, copies included."""
+        if outcome != "discard":
+            self.cancelled = tuple(self.deliveries)
+            self.deliveries.clear()
+        self.outcome = outcome
+        self.text = text
+
+
+class Field(Value):
+    """Something conditions ask about. `read(facts, argument)` gives its values, () when absent, None when unknown."""
+
+    name: str
+    kind: str
+    read: Callable[[Facts, Any], Any]
+    about: str
+    example: str
+    many: bool = False
+    argument: str = NOTHING
+    choices: tuple[str, ...] = ()
+    digits: int = 0  # as a text a number has at least so many digits: `{now.month}` is 03
+
+
+class Action(Value):
+    """Something a rule does. `forms` are the ways to write it: lower-case words stand for themselves, and
+
+    TEXT is a text with values in it, NAME a header field's name, MAILBOXES one or more mailbox names,
+    FLAGS one or more of `choices`, LABELS one or more keywords. `decide(draft, operands)` gets them in order.
+    `final`: the evaluation ends here.
+    """
+
+    name: str
+    forms: tuple[str, ...]
+    decide: Callable[[Draft, tuple[Any, ...]], None]
+    about: str
+    example: str
+    final: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class Option(Value):
+    """A setting of the rule file, `set NAME = VALUE`: `problem(values)` says in a sentence what is wrong, or ""."""
+
+    name: str
+    about: str
+    example: str
+    problem: Callable[[tuple[str, ...]], str]
+    many: bool = False
+    kinds: tuple[str, ...] = ()  # words that may follow `as`
+
+
+Word = Field | Action | Option
+
+
+def shown_as(kind: str, value: Any, whole: bool = False) -> str:
+    """One value as text: an address whole or as addr-spec, an identifier with or without what stands around <…>."""
+    if kind == ADDRESS:
+        return value.text if whole else value.address  # type: ignore[no-any-return]
+    if kind == IDENTIFIER and not whole:
+        return within_brackets(value)
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def within_brackets(text: str) -> str:
+    """`Debian users <debian-user.lists.debian.org>` to its identifier (RFC 2919 3); text without <…> is its own."""
+    start = text.rfind("<")
+    end = text.find(">", start)
+    return text[start + 1 : end].strip() if 0 <= start < end else text.strip()

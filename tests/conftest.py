@@ -1,0 +1,84 @@
+"""Fixtures that every room's tests may use, and the one switch that turns skips into failures.
+
+A test that lacks something on this machine skips with a reason. With `PYDELIVER_REQUIRE_ALL=1`, as `.ci/run` sets it,
+every skip is a failure: nothing is left out there without being seen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests import corpora
+from tests.installation import Home, Installation, install
+
+REQUIRE_ALL: Final = os.environ.get("PYDELIVER_REQUIRE_ALL") == "1"
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (PYDELIVER_REQUIRE_ALL allows no skip)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, pytest.TestReport]:
+    report: pytest.TestReport = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Any, pytest.CollectReport]:
+    report: pytest.CollectReport = yield
+    _refuse_skip(report)
+    return report
+
+
+def _corpus(fetch: Callable[[], list[Path]]) -> list[Path]:
+    try:
+        return fetch()
+    except corpora.Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def spam_assassin() -> list[Path]:
+    """The paths of 5,296 real messages."""
+    return _corpus(corpora.spam_assassin)
+
+
+@pytest.fixture(scope="session")
+def cpython_messages() -> list[Path]:
+    """The paths of CPython's 48 test messages."""
+    return _corpus(corpora.cpython)
+
+
+@pytest.fixture(scope="session")
+def public_folder() -> Generator[Path, None, None]:
+    """A folder that every user of this machine may look into, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="pydeliver-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def installation(public_folder: Path) -> Installation:
+    """pydeliver as a site has it; not to be damaged."""
+    folder = public_folder / "site"
+    folder.mkdir()
+    return install(folder)
+
+
+@pytest.fixture
+def home(public_folder: Path) -> Home:
+    """A fresh home of an ordinary user."""
+    return Home.make(Path(tempfile.mkdtemp(prefix="home-", dir=public_folder)))

@@ -1,0 +1,121 @@
+"""Signals become one exception where the work is, and wait while a commit ends: each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pydeliver.system import alarm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGXCPU]
+
+
+def exit_code(do: Callable[[], int]) -> int:
+    if (child := os.fork()) == 0:
+        try:
+            os._exit(do())
+        except alarm.Interrupted as interrupted:
+            os._exit(interrupted.status.exit_code)
+        except BaseException:  # noqa: BLE001 - a child may not go on as a second pytest
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def pause_until_signal() -> None:
+    reader, _writer = os.pipe()
+    os.read(reader, 1)  # nothing ever comes but a signal
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_each_signal_interrupts_the_main_flow(number: int) -> None:
+    def work() -> int:
+        alarm.guard(300)
+        os.kill(os.getpid(), number)
+        return 2
+
+    assert exit_code(work) == 75
+
+
+def test_the_time_limit_ends_a_read_that_would_wait_for_ever() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        pause_until_signal()
+        return 2
+
+    assert exit_code(work) == 75
+
+
+def test_the_time_limit_is_armed_and_none_is_not() -> None:
+    def limit(seconds: int) -> Callable[[], int]:
+        def work() -> int:
+            alarm.guard(seconds)
+            return int(signal.getitimer(signal.ITIMER_REAL)[0] + 0.5)
+
+        return work
+
+    assert exit_code(limit(100)) == 100
+    assert exit_code(limit(0)) == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_held_signal_waits_for_the_end_of_the_last_step(number: int) -> None:
+    def work() -> int:
+        alarm.guard(300)
+        alarm.hold()
+        os.kill(os.getpid(), number)
+        steps = sum(range(1000))  # would not be reached
+        try:
+            alarm.release()
+        except alarm.Interrupted as interrupted:
+            return 42 if steps and interrupted.number == number else 3
+        return 2
+
+    assert exit_code(work) == 42
+
+
+def test_the_first_signal_lets_the_cleaning_up_run_to_its_end() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except alarm.Interrupted:
+            for number in SIGNALS:
+                os.kill(os.getpid(), number)
+            return 42
+        return 2
+
+    assert exit_code(work) == 42
+
+
+def test_a_signal_ignored_from_the_start_stays_ignored_and_the_time_limit_does_not() -> None:
+    def work() -> int:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        alarm.guard(300)
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGALRM)
+        return 2
+
+    assert exit_code(work) == 75
+
+
+def test_an_inherited_mask_does_not_hold_the_time_limit_off() -> None:
+    def work() -> int:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        alarm.guard(300)
+        os.kill(os.getpid(), signal.SIGALRM)
+        return 2
+
+    assert exit_code(work) == 75
+
+
+def test_no_except_for_exceptions_swallows_an_interruption() -> None:
+    assert not issubclass(alarm.Interrupted, Exception)
+    assert [alarm.Interrupted(number).status.code for number in SIGNALS] == ["4.3.0"] * len(SIGNALS)
