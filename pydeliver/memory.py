@@ -30,7 +30,7 @@ class State(Value):
 
     def record(self, entry: Mapping[str, object]) -> str:
         """Append one line to the delivery log. Returns what went wrong, or ""."""
-        line = as_json(entry).encode("ascii") + b"\n"
+        line = as_json(entry).encode("ascii")
         path = f"{self.directory}/{LOG_NAME}"
         try:
             try:

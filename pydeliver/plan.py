@@ -78,3 +78,16 @@ def decode(data: bytes) -> Plan | None:
     if not payload or content_digest(_engine() + payload) != data[:DIGEST_BYTES]:
         return None
     return Plan(*marshal.loads(payload))
+
+
+def actions(statements: tuple[Node, ...]) -> list[Node]:
+    """Every action of a plan, in the order of writing."""
+    found: list[Node] = []
+    for node in statements:
+        if node[0] == "do":
+            found.append(node)
+            continue
+        for _, block in node[1]:
+            found += actions(block)
+        found += actions(node[2] or ())
+    return found

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from pydeliver import vocabulary
 from pydeliver.status import Value
-from pydeliver.vocabulary.operator import bind
-from pydeliver.vocabulary.word import NUMBER, OF_FIELD, Delivery, Draft, Facts, Field, Unanswered, shown_as
+from pydeliver.vocabulary.operator import bind, local_time
+from pydeliver.vocabulary.word import MOMENT, NUMBER, OF_FIELD, Delivery, Draft, Facts, Field, Unanswered, shown_as
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,10 +172,11 @@ class Program:
         if isinstance(template, str):
             fixed = ((template, False),)
             return lambda facts: fixed
-        parts = tuple([(part, None) if isinstance(part, str) else (None, self._value(part)) for part in template])
+        parts = tuple([_fixed(part) if isinstance(part, str) else self._value(part) for part in template])
+        values = tuple([not isinstance(part, str) for part in template])
 
         def pieces(facts: Facts) -> tuple[tuple[str, bool], ...]:
-            return tuple([(literal, False) if value is None else (value(facts), True) for literal, value in parts])
+            return tuple([(part(facts), is_value) for part, is_value in zip(parts, values, strict=True)])
 
         return pieces
 
@@ -190,6 +191,8 @@ class Program:
             values = facts.values(field, argument)
             if not values:
                 return "?" if values is None else ""
+            if field.kind == MOMENT:
+                return _day(facts, values[0])
             text = shown_as(field.kind, values[0])
             return text.zfill(field.digits) if field.kind == NUMBER else text
 
@@ -231,6 +234,16 @@ class Program:
             return found
 
         return traced
+
+
+def _fixed(text: str) -> Callable[[Facts], str]:
+    return lambda facts: text
+
+
+def _day(facts: Facts, moment: float) -> str:
+    """A moment as text: its day, in a form that sorts."""
+    local = local_time(facts, moment)
+    return "?" if local is None else f"{local[0]:04}-{local[1]:02}-{local[2]:02}"
 
 
 def _run(steps: tuple[Step, ...], draft: Draft, trace: list[Traced]) -> bool:

@@ -98,7 +98,7 @@ class Builder:
                 step = states[stack[-1]].get(kind)
                 if step is None:
                     return None
-                if type(step) is int:
+                if isinstance(step, int):
                     leaf = self._leaves.get(kind)
                     stack.append(step)
                     values.append(token if leaf is None else leaf(token))

@@ -8,9 +8,12 @@ known only while judging proves nothing.
 from __future__ import annotations
 
 from pydeliver import vocabulary
-from pydeliver.plan import Node
 from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import TEXTUAL, Action, Field
+from pydeliver.vocabulary.word import TEXTUAL, Action, Field, Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydeliver.plan import Node
 
 MAX_PAIRS = 200_000  # rules are compared in pairs: beyond this many, the rest is not
 
@@ -38,12 +41,11 @@ def shadowed(statements: tuple[Node, ...]) -> list[tuple[Node, Node]]:
     return found
 
 
-def ends(block: tuple[Node, ...], words: dict[str, tuple[str, object]] | dict[str, object]) -> bool:
+def ends(block: tuple[Node, ...], words: dict[str, tuple[str, Word]]) -> bool:
     """Whether a block surely ends the evaluation."""
     for node in block:
         if node[0] == "do":
-            word = words[node[2]]
-            action = word[1] if isinstance(word, tuple) else word
+            action = words[node[2]][1]
             if isinstance(action, Action) and action.final:
                 return True
         elif node[2] is not None and ends(node[2], words) and all([ends(inner, words) for _, inner in node[1]]):

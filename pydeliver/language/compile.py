@@ -21,19 +21,20 @@ from pydeliver.language.scope import (
     literal,
     reference,
 )
-from pydeliver.plan import Node
 from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import Action
+from pydeliver.vocabulary.word import TEXTUAL, Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydeliver.plan import Node
+
     # Reads an included file's tree: (path as written, optional, place, span) to the blocks it names.
     Include = Callable[[str, bool, Place, tree.Span], "list[tuple[tree.Block, Place]]"]
+    Block = tuple[tuple[Node, ...], bool]
 
 LANGUAGE = 1  # the newest language that this release knows
-Block = tuple[tuple[Node, ...], bool]
 
 
 class Compiler:
@@ -207,7 +208,7 @@ class Compiler:
     def _set(self, command: tree.Command, name: str, place: Place) -> None:
         option = self.catalogue.option(name)
         if option is None:
-            near = self.catalogue.near(name, [word for word in self.catalogue.words if self.catalogue.option(word)])
+            near = self.catalogue.near(name, self.catalogue.options())
             self.report.error(place, command.words[1].span, "unknown-option", f"there is no option `{name}`{near}")
             return
         if place.depth:
@@ -241,7 +242,8 @@ class Compiler:
         ]
         if len(said) == 2 and said[0] == "as" and said[1] in kinds:
             return said[1]
-        known = f"; `as` takes {', '.join([f'"{kind}"' for kind in kinds])}" if kinds else ""
+        quoted = " or ".join([f'"{kind}"' for kind in kinds])
+        known = f"; `as` takes {quoted}" if kinds else ""
         self.report.error(place, rest[0].span, "bad-option", f"write `{example}`{known}")
         return None
 
@@ -440,7 +442,7 @@ class Compiler:
                 "wrong-operator",
                 f"`{on.field.name}` can't be asked with `{operator}`; it takes {', '.join(operators)}",
             )
-        if comparison.exactly and (operator in (*op.ORDERS, op.EXISTS) or on.field.kind not in op.TEXTUAL):
+        if comparison.exactly and (operator in (*op.ORDERS, op.EXISTS) or on.field.kind not in TEXTUAL):
             self.report.error(place, comparison.operator_span, "wrong-operator", f"`exactly` says nothing beside `{operator}`")
         if comparison.negated and on.field.many and operator != op.EXISTS:
             self.report.warning(

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydeliver import vocabulary
 from pydeliver.language import check, tree
 from pydeliver.language.compile import Compiler
+from pydeliver.language.grammar import load
 from pydeliver.language.parse import decode, parse
 from pydeliver.language.scope import Catalogue, Place, Report, Source
-from pydeliver.plan import Node
 from pydeliver.status import Diagnostic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydeliver.plan import Node
 
 MAX_DEPTH = 10  # of files that include files
 MAX_FILES = 100
@@ -51,21 +53,20 @@ class Compiled:
 class _Loader:
     """Reads the main file and what it includes, each file once."""
 
-    def __init__(self, library: Library, grammar_cache: str | None) -> None:
+    def __init__(self, library: Library, variables: tuple[str, ...], grammar_cache: str | None) -> None:
         self.library = library
-        self.grammar_cache = grammar_cache
-        self.catalogue = Catalogue(vocabulary.catalogue())
+        self.grammar = load(grammar_cache)
+        self.catalogue = Catalogue(vocabulary.catalogue(), variables)
         self.report = Report()
         self.compiler = Compiler(self.catalogue, self.report, self.include)
         self.sources: list[Source] = []
         self.open: list[str] = []
-        self.syntax_ok = True
 
     def tree_of(self, path: str, data: bytes) -> tuple[tree.Block, Source]:
         text, damage = decode(data, path)
-        parsed = parse(text, path, words=tuple(self.catalogue.words), cache_dir=self.grammar_cache)
+        parsed = parse(text, path, self.catalogue.fields(), self.catalogue.first_words(), self.grammar)
         self.report.found += [*damage, *parsed.diagnostics]
-        source = Source(path, len(self.sources), tuple(text.splitlines()) or ("",))
+        source = Source(path, len(self.sources), tuple(text.removeprefix("\ufeff").split("\n")) or ("",))
         self.sources.append(source)
         return parsed.block, source
 
@@ -94,12 +95,14 @@ class _Loader:
         return [(block, Place(source, place.lets, place.captures, place.rule, place.depth))]
 
 
-def compile_rules(path: str, data: bytes, library: Library, grammar_cache: str | None = None) -> Compiled:
+def compile_rules(
+    path: str, data: bytes, library: Library, variables: tuple[str, ...] = (), grammar_cache: str | None = None
+) -> Compiled:
     """Compile the rule file `path` with content `data`, and what it includes.
 
-    `grammar_cache` is a folder that only the user can write, for the parser's tables; None builds them anew.
+    `variables` are the environment variables that rules may read. `grammar_cache` is a folder that only the user can write, for the parser's tables; None builds them anew.
     """
-    loader = _Loader(library, grammar_cache)
+    loader = _Loader(library, variables, grammar_cache)
     block, source = loader.tree_of(path, data)
     statements, _ = loader.compiler.file(block, Place(source, {}))
     report = loader.report

@@ -83,14 +83,18 @@ class Catalogue:
     """The vocabulary as the language sees it: words by name, actions by their first word."""
 
     words: dict[str, tuple[str, Word]]
+    variables: tuple[str, ...] = ()  # what `env.NAME` may name
 
     def field(self, name: str) -> tuple[str, Field] | None:
         family, word = self.words.get(name, ("", None))
         return (family, word) if isinstance(word, Field) else None
 
     def option(self, name: str) -> Option | None:
-        word = self.words.get(name, ("", None))[1]
+        word = self.words.get(f"set {name}", ("", None))[1]
         return word if isinstance(word, Option) else None
+
+    def options(self) -> list[str]:
+        return [name.removeprefix("set ") for name, (_, word) in self.words.items() if isinstance(word, Option)]
 
     def actions(self, first: str) -> list[tuple[str, Action]]:
         return [
@@ -138,6 +142,10 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
         _unknown(head, place, catalogue, report)
         return None
     family, word = found
+    if word.argument == OF_NAME and argument and argument not in catalogue.variables:
+        near = catalogue.near(argument.upper(), list(catalogue.variables))
+        report.error(place, head.span, "unknown-variable", f"`{head.dotted}` is not among the variables that rules may read{near}")
+        return None
     if word.argument == NOTHING or argument:
         if len(parts) > 1:
             report.error(place, parts[1].span, "unexpected", f"nothing can stand between `{head.dotted}` and an operator")

@@ -5,7 +5,8 @@ to write a value that is more than one field: line breaks and control characters
 (line lengths), RFC 2047 (encoded words), RFC 6376 section 5.4.2 (which of several fields a signature covers).
 
 New fields stand on top of the block: a signature counts fields of one name from the bottom, so there it holds.
-A field that the limit on the header block cut through is left alone.
+A field that the limit on the header block cut through is left alone, and so are fields after the first
+`message.FIELDS`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LINE_LIMIT = 998  # and never more (RFC 5322 section 2.1.1)
 WORD_BYTES = 42  # of UTF-8 in one encoded word: base64 makes 56 of it
 WORD_FRAME = len("=?utf-8?B??=")
 
-_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
+_CONTROLS = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029], " ")
 
 
 class Edit(Value):
@@ -28,6 +29,17 @@ class Edit(Value):
     action: str
     name: str
     value: str = ""
+
+    def describe(self) -> str:
+        """One line, as a rule would say it."""
+        if self.action == "prefix-subject":
+            return f"prefix subject {_quoted(self.value)}"
+        change = f"{self.action} header {_quoted(self.name)}"
+        return change if self.action == "remove" else f"{change} = {_quoted(self.value)}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + words.visible(text.translate(_CONTROLS)).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def edited(head: bytes, edits: tuple[Edit, ...], newline: bytes = b"\n") -> bytes:

@@ -65,10 +65,10 @@ class Message:
     def of(cls, data: bytes) -> Message:
         return cls(_Memory(data))
 
-    def chunks(self) -> Iterator[bytes]:
-        """All bytes as received."""
-        for offset in range(0, self.size, CHUNK):
-            yield self._source.read(offset, CHUNK)
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes as received, from an offset on."""
+        for start in range(offset, self.size, CHUNK):
+            yield self._source.read(start, CHUNK)
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -134,19 +134,39 @@ class Message:
         return found
 
     def addresses(self, name: str) -> tuple[address.Address, ...]:
-        """The addresses in all fields of that name."""
+        """The addresses in all fields of that name, at most ADDRESSES."""
         found = self._addresses.get(name)
         if found is None:
-            parsed = [address.parse(value) for value in self.fields(name)]
-            if any(len(some) == ADDRESSES for some in parsed):
-                self._note(f"addresses in a field: {ADDRESSES:,}")
-            found = self._addresses[name] = parsed[0] if len(parsed) == 1 else sum(parsed, ())
+            parsed: list[address.Address] = []
+            for value in self.fields(name):
+                parsed += address.parse(value)
+                if len(parsed) >= ADDRESSES:
+                    self._note(f"addresses in {name} fields: {ADDRESSES:,}")
+                    del parsed[ADDRESSES:]
+                    break
+            found = self._addresses[name] = tuple(parsed)
         return found
 
     def names(self) -> tuple[str, ...]:
         """The names of all fields in order, as written."""
         head = self.head
         return tuple([_name(head, place) for place in self._fields() if is_field_name(place[3])])
+
+    def trace(self) -> dict[str, str]:
+        """The decoded fields above the first Received, the first of each lower-case name (RFC 5321 section 4.4).
+
+        Only these can have been written by the last MTA; a message without Received has none.
+        """
+        head = self.head
+        above: dict[str, str] = {}
+        for _, colon, end, field in self._fields():
+            if field == b"received":
+                return above
+            if is_field_name(field):
+                name = field.decode("ascii")
+                if name not in above:
+                    above[name] = words.decode(self._cut(head[colon + 1 : end]))
+        return {}
 
     def header_text(self) -> str:
         """The whole header block as a person sees it, `Name: value`, one line a field."""
@@ -173,11 +193,13 @@ def places(head: bytes) -> list[Place]:
     marked = head.replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
     found = []
     start = 0
-    for line in marked.split(b"\n", FIELDS + 1)[: FIELDS + 1]:
+    for line in marked.split(b"\n"):
         end = start + len(line)
         colon = line.find(b":")
         if colon > 0:
             found.append((start, start + colon, end, line[:colon].rstrip(b" \t").lower()))
+            if len(found) > FIELDS:
+                break
         start = end + 1
     return found
 
@@ -194,7 +216,7 @@ def ends_at(data: bytes) -> int | None:
     if not _starts_with_field(data):
         return 0
     bare = data.find(b"\n\n")
-    crlf = data.find(b"\n\r\n", 0, bare if bare >= 0 else len(data))
+    crlf = data.find(b"\n\r\n", 0, bare + 1 if bare >= 0 else len(data))  # the two may share a line feed
     if crlf >= 0:
         return crlf + 3
     return bare + 2 if bare >= 0 else None
@@ -203,9 +225,18 @@ def ends_at(data: bytes) -> int | None:
 def fields_start(data: bytes) -> int:
     """Where the first line starts that is no `From ` line left by a mailbox and does not continue nothing."""
     start = 0
-    while data.startswith((b"From ", b">From ", b" ", b"\t"), start):
+    while data.startswith((b" ", b"\t"), start) or _is_from_line(data, start):
         start = data.find(b"\n", start) + 1 or len(data)
     return start
+
+
+def _is_from_line(data: bytes, start: int) -> bool:
+    """Whether a `From ` line starts there, and not the field `From : a@b.example` in obsolete syntax."""
+    if not data.startswith((b"From ", b">From "), start):
+        return False
+    end = data.find(b"\n", start)
+    line = data[start : len(data) if end < 0 else end]
+    return not line.partition(b" ")[2].lstrip(b" \t").startswith(b":")
 
 
 def _starts_with_field(data: bytes) -> bool:
@@ -229,7 +260,7 @@ def _fields_end(data: bytes) -> int:
 def split_from_line(data: bytes) -> tuple[bytes, str | None]:
     """The `From ` or `>From ` line that these bytes start with, or b"", and the envelope sender in it."""
     end = data.find(b"\n", 0, FROM_LINE_BYTES) + 1
-    if not end or not data.startswith((b"From ", b">From ")):
+    if not end or not _is_from_line(data, 0):
         return b"", None
     line = data[:end]
     rest = line[line.index(b" ") :].strip()

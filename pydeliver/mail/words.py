@@ -118,7 +118,7 @@ CHARSETS = {
     "cp950": "cp950",
 }
 
-_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], UNDECODABLE)
+_CONTROLS = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029], UNDECODABLE)  # line separators among them
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 

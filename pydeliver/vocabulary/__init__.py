@@ -18,12 +18,13 @@ def family(name: str) -> dict[str, Word]:
 
 
 def catalogue() -> dict[str, tuple[str, Word]]:
-    """Every word of the language: name to (family, word)."""
+    """Every word of the language: name to (family, word). An option is `set NAME`, as `me` is also a field."""
     import pkgutil
 
     found: dict[str, tuple[str, Word]] = {}
     for entry in pkgutil.iter_modules(__path__):
         module = __import__(f"{__name__}.{entry.name}", fromlist=("WORDS",))
         for word in getattr(module, "WORDS", ()):
-            found[word.name] = (entry.name, word)
+            name = f"set {word.name}" if type(word).__name__ == "Option" else word.name
+            found[name] = (entry.name, word)
     return found

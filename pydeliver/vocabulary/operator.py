@@ -373,6 +373,7 @@ def _in_time(operator: str, local: tuple[int, ...], operand: Operand) -> bool:
 def _compare(local: tuple[int, ...], operand: Operand) -> int:
     """-1, 0 or 1: the local time is before, within or after the operand's day or minute."""
     minute = local[3] * 60 + local[4]
+    mine: tuple[int, ...]
     if operand[0] == "clock":
         mine, other = (minute,), operand[1:]
     elif len(operand) == 4:

@@ -1,0 +1,160 @@
+"""Rules made into a plan anew: what a delivery does when no cached plan fits, and `check` always.
+
+Owns the waiting for a file that is still being written, the diagnostics that need the mailboxes' names, and keeping
+what was made: the plan in the cache, the sources by digest in the state directory.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pydeliver import plan as plans
+from pydeliver import settings as site_settings
+from pydeliver.agent.rules import Shelf, find_store, matching
+from pydeliver.language.load import compile_rules
+from pydeliver.mailbox.names import Store, name_problem
+from pydeliver.plan import Plan
+from pydeliver.status import Diagnostic, Status, Value, deferred
+from pydeliver.system.disk import Distrust, Trusted, make_private, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydeliver.agent.rules import Home, Site
+
+SETTLED = 2.0  # a rule file younger than so many seconds may still be being written
+PATIENCE = 10.0  # for how long a delivery waits for it
+
+
+class Library(Shelf):
+    """The shelf as the language reads it."""
+
+    def read(self, path: str) -> bytes | str | None:
+        found = self.take(path)
+        if isinstance(found, Trusted):
+            return found.data
+        return None if found.kind == "absent" else found.text
+
+    def find(self, path: str, base: str) -> tuple[str, ...]:
+        whole = self.home.expand(path)
+        if not whole.startswith("/"):
+            whole = f"{os.path.dirname(base)}/{whole}"
+        whole = os.path.normpath(whole)
+        if not any([c in whole for c in "*?["]):
+            return (whole,)
+        self.globs[whole] = matching(whole)
+        return self.globs[whole]
+
+
+class Compiled(Value):
+    """What became of a user's rules: a plan when nothing is wrong, and all that there is to say about them."""
+
+    plan: Plan | None
+    diagnostics: tuple[Diagnostic, ...]
+    distrusted: tuple[Distrust, ...]
+    store: Store | Status
+    shelf: Shelf
+
+
+def compile_plan(home: Home, site: Site) -> Compiled:
+    """Make the plan from the files as they are now."""
+    shelf = Library(home)
+    settings = site_settings.defaults()
+    mistakes: tuple[Diagnostic, ...] = ()
+    given = shelf.take(site.settings)
+    if isinstance(given, Trusted):
+        settings, mistakes = site_settings.read(given.data, site.settings)
+    main = shelf.take(site.rules)
+    if isinstance(main, Distrust) and (main.kind != "absent" or site.required or home.state.has_rules()):
+        if main.kind == "absent":
+            shelf.distrusted.append(Distrust(site.rules, "absent", _gone(site)))
+        return Compiled(None, mistakes, tuple(shelf.distrusted), deferred(main.text, "4.3.5"), shelf)
+    data = main.data if isinstance(main, Trusted) else b""
+    variables = (*site_settings.ENVIRONMENT, *settings["environment"])  # type: ignore[misc]
+    compiled = compile_rules(site.rules, data, shelf, variables, _tables(home))
+    settings |= {name: values for name, (values, _) in compiled.options.items()}
+    settings["me"] = settings.get("me", ())
+    settings["layout"] = compiled.options.get("mailboxes", ((), ""))[1]
+    store = find_store(settings, home)
+    plan = Plan(
+        compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items())
+    )
+    wrong = () if isinstance(store, Status) else _bad_names(plan, store, home, shelf)
+    diagnostics = (*mistakes, *compiled.diagnostics, *wrong)
+    whole = not shelf.distrusted and not any([one.severity == "error" for one in diagnostics])
+    return Compiled(plan if whole else None, diagnostics, tuple(shelf.distrusted), store, shelf)
+
+
+def _gone(site: Site) -> str:
+    if site.required:
+        return f"{site.rules} does not exist"
+    return f"{site.rules} is gone; if you want no rules, leave an empty file there"
+
+
+def _tables(home: Home) -> str | None:
+    """The folder for the parser's tables, if only the user can write it."""
+    try:
+        make_private(home.cache)
+    except OSError:
+        return None
+    return home.cache
+
+
+def _bad_names(plan: Plan, store: Store, home: Home, shelf: Shelf) -> tuple[Diagnostic, ...]:
+    """Mailbox names that no delivery could use, told where they are written."""
+    found = []
+    for node in plans.actions(plan.statements):
+        names = [name for kind, given in node[3] if kind == "boxes" for name in given if isinstance(name, str)]
+        for name in names:
+            problem = name_problem(store, home.expand(name))
+            if problem:
+                path = plan.files[node[6]]
+                lines = shelf.contents[shelf.sources[path]].decode("utf-8", "replace").splitlines()
+                text = lines[node[5] - 1]
+                column = max(1, text.find(f'"{name}"') + 1)
+                width = len(name) + 2
+                found.append(Diagnostic(path, node[5], column, problem, "bad-mailbox", "error", text, width))
+    return tuple(found)
+
+
+def build_plan(home: Home, site: Site, cache: str) -> Plan | Status:
+    """The plan for a delivery, compiled when its files have come to rest, and kept for the next one."""
+    made = _settled(home, site)
+    if made.plan is None:
+        return deferred(_complaint(made), "4.3.5")
+    _keep(made, made.plan, home, cache)
+    return made.plan
+
+
+def _settled(home: Home, site: Site) -> Compiled:
+    """Compile; while a source is so young that it may still be being written, wait and look again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        made = compile_plan(home, site)
+        changing = any([one.kind == "changing" for one in made.distrusted])
+        age = time.time() - made.shelf.youngest
+        if not changing and not 0 <= age < SETTLED:
+            return made
+        if time.monotonic() > deadline:
+            wait = Distrust(site.rules, "changing", f"{site.rules} is being written")
+            return Compiled(None, (), (wait,), made.store, made.shelf)
+        time.sleep(0.1 if changing else SETTLED - age + 0.01)
+
+
+def _complaint(made: Compiled) -> str:
+    """The first thing that is wrong, in one line."""
+    for distrust in made.distrusted:
+        return distrust.text
+    first = next(one for one in made.diagnostics if one.severity == "error")
+    return f"{first.file}:{first.line}: {first.message}"
+
+
+def _keep(made: Compiled, plan: Plan, home: Home, cache: str) -> None:
+    """Keep the plan for the next delivery and its sources for later questions. What fails costs time, not mail."""
+    try:
+        for digest, data in made.shelf.contents.items():
+            home.state.keep_rules(digest, data)
+        make_private(home.cache)
+        write_atomic(cache, plans.encode(plan), sync=False)
+    except OSError:
+        return

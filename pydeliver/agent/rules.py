@@ -1,0 +1,178 @@
+"""A user's rules as a plan: where they lie, whether the cached plan still fits, where the mailboxes are.
+
+The language is imported (by `build`) only when no cached plan fits. Rules, state and cache are found the same way
+through every door: below the home, `$HOME` if it belongs to the user, else the one in passwd; XDG variables are
+ignored, because a mail server does not have them and a shell does.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pydeliver import plan as plans
+from pydeliver.mailbox.names import Store, layout_of
+from pydeliver.memory import State
+from pydeliver.plan import Plan
+from pydeliver.status import Status, Value, deferred
+from pydeliver.system.disk import Distrust, Trusted, read_trusted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+CACHE_LIMIT = 64 << 20
+
+
+class Home(Value):
+    """Whose mail this is, and where what belongs to it lies."""
+
+    user: str
+    uid: int
+    path: str
+
+    @property
+    def rules(self) -> str:
+        return f"{self.path}/.config/pydeliver/main.rules"
+
+    @property
+    def cache(self) -> str:
+        return f"{self.path}/.cache/pydeliver"
+
+    @property
+    def state(self) -> State:
+        return State(f"{self.path}/.local/state/pydeliver")
+
+    def expand(self, path: str) -> str:
+        return f"{self.path}/{path[2:]}" if path.startswith("~/") else path
+
+
+def find_home(given: str | None) -> Home | Status:
+    """The home of the user that this process runs as; `given` is what the environment says."""
+    import pwd
+
+    uid = os.getuid()
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        entry = None
+    path = entry.pw_dir if entry else ""
+    if given and given.startswith("/"):
+        try:
+            path = given if os.stat(given).st_uid == uid else path
+        except OSError:
+            path = path or given
+    if not path:
+        return deferred(f"uid {uid} has no home directory", "4.3.5")
+    return Home(entry.pw_name if entry else str(uid), uid, path.rstrip("/") or "/")
+
+
+class Shelf:
+    """The files that rules are made of, read as delivery trusts them, with a note of all that was read."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.sources: dict[str, bytes] = {}
+        self.contents: dict[bytes, bytes] = {}
+        self.globs: dict[str, tuple[str, ...]] = {}
+        self.distrusted: list[Distrust] = []
+        self.youngest = 0.0
+
+    def take(self, path: str) -> Trusted | Distrust:
+        """Read one file and note its digest; the empty digest stands for a file that is not there."""
+        found = read_trusted(path, uid=self.home.uid, home=self.home.path)
+        if isinstance(found, Trusted):
+            digest = plans.content_digest(found.data)
+            self.sources[path] = digest
+            self.contents[digest] = found.data
+            self.youngest = max(self.youngest, found.mtime_ns / 1e9)
+        elif found.kind == "absent":
+            self.sources[path] = b""
+        else:
+            self.distrusted.append(found)
+        return found
+
+
+def matching(pattern: str) -> tuple[str, ...]:
+    """The files that a glob names, in byte order."""
+    import glob
+
+    return tuple(sorted(glob.glob(pattern), key=os.fsencode))
+
+
+class Site(Value):
+    """Which files one delivery is judged by: the user's rule file and the site's settings.
+
+    A rule file that is absent is no rules, unless it is `required` because somebody named it.
+    """
+
+    rules: str
+    settings: str
+    required: bool = False
+
+
+def load_plan(home: Home, site: Site) -> Plan | Status:
+    """The plan for a delivery: the cached one if every source is as it was, else a new one.
+
+    Rules that are broken, unreadable or not to be trusted give a status that asks for another try: nothing is
+    sorted by half a file.
+    """
+    path = cache_path(home, site)
+    cached = read_trusted(path, uid=home.uid, home=home.path, limit=CACHE_LIMIT)
+    if isinstance(cached, Trusted):
+        plan = plans.decode(cached.data)
+        if plan is not None and _is_fresh(plan, home, site):
+            return plan
+    from pydeliver.agent.build import build_plan
+
+    return build_plan(home, site, path)
+
+
+def cache_path(home: Home, site: Site) -> str:
+    key = f"{site.settings}\0{site.rules}".encode("utf-8", "surrogateescape")
+    return f"{home.cache}/{plans.content_digest(key)[:16].hex()}.plan"
+
+
+def _is_fresh(plan: Plan, home: Home, site: Site) -> bool:
+    if [path for path, _ in plan.sources[:2]] != [site.settings, site.rules]:
+        return False
+    shelf = Shelf(home)
+    for path, digest in plan.sources:
+        shelf.take(path)
+        if shelf.sources.get(path) != digest:
+            return False
+    if not plan.sources[1][1] and (site.required or home.state.has_rules()):
+        return False
+    return all([matching(pattern) == paths for pattern, paths in plan.globs])
+
+
+def find_store(settings: Mapping[str, Any], home: Home) -> Store | Status:
+    """Where the user's mailboxes are: what the rules set, else the site's default, else what is there.
+
+    The root of Maildir++ is itself a mailbox, so `set mailboxes` alone names the default one too.
+    """
+    root = home.expand(next(iter(settings.get("mailboxes", ())), ""))
+    layout = settings["layout"] or (layout_of(root.rstrip("/")) if root else "")
+    default = home.expand(next(iter(settings.get("default", ())), ""))
+    if not default and layout == "maildir++":
+        default = root
+    default = default or home.expand(settings["default-mailbox"])
+    if not default:
+        default = f"{home.path}/Maildir"
+        spool = f"/var/mail/{home.user}"
+        if not os.path.isdir(default) and _is_own_file(spool, home.uid):
+            return deferred(
+                f"the default mailbox {spool} is an mbox, which this release does not write: "
+                f'make the directory {default}, or write `set default = "~/Maildir"`',
+                "4.3.5",
+            )
+    root = root or default
+    layout = layout or layout_of(root.rstrip("/"))
+    return Store(root, default, layout, "utf-7", settings["sync"], settings["over-quota"])
+
+
+def _is_own_file(path: str, uid: int) -> bool:
+    try:
+        return os.lstat(path).st_uid == uid
+    except OSError:
+        return False
