@@ -7,7 +7,6 @@ every skip is a failure: nothing is left out there without being seen.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from tests import corpora
+from tests import installation as installation_
 from tests.installation import Home, Installation, install
 
 REQUIRE_ALL: Final = os.environ.get("PYDELIVER_REQUIRE_ALL") == "1"
@@ -63,19 +63,14 @@ def cpython_messages() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def public_folder() -> Generator[Path, None, None]:
-    """A folder that every user of this machine may look into, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="pydeliver-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with installation_.public_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
 def installation(public_folder: Path) -> Installation:
     """pydeliver as a site has it; not to be damaged."""
-    folder = public_folder / "site"
-    folder.mkdir()
-    return install(folder)
+    return install(public_folder / "site")
 
 
 @pytest.fixture

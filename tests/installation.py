@@ -12,7 +12,9 @@ import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,8 +49,23 @@ class Installation:
         return [str(self.python), "-I", "-c", "from pydeliver.cli import main; main()", *map(str, arguments)]
 
 
+@contextmanager
+def public_folder() -> Generator[Path]:
+    """A folder that every user of this machine may look into, gone afterwards.
+
+    Neither below /tmp, where anyone may write and no site's settings are trusted, nor below root's home.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pydeliver-test-", dir="/var/lib" if AS_ROOT else Path.home()))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def install(folder: Path, settings: str = "") -> Installation:
-    """Build an installation in an empty folder."""
+    """Build an installation in a new folder."""
+    folder.mkdir()
     made = Installation(folder)
     subprocess.run([_interpreter(), "-m", "venv", "--without-pip", folder / "venv"], check=True)
     (packages,) = folder.glob("venv/lib/python*/site-packages")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from lark.lexer import Token
 
+from pydeliver.language.comments import Comments
 from pydeliver.language.grammar import Grammar
 from pydeliver.language.layout import Layout, span_of
 from pydeliver.language.mistakes import Mistakes
@@ -27,7 +27,6 @@ from pydeliver.language.tree import (
     Call,
     Clock,
     Command,
-    Comment,
     Comparison,
     Condition,
     Date,
@@ -37,7 +36,6 @@ from pydeliver.language.tree import (
     Name,
     Network,
     Not,
-    Note,
     Number,
     Or,
     Pattern,
@@ -69,7 +67,7 @@ class Builder:
         self._grammar = grammar
         self._mistakes = mistakes
         self._layout = layout
-        self._comments = list(layout.comments)  # those that have no place in the tree yet, in the file's order
+        self._comments = Comments(layout.comments)
         self._damaged = False  # whether anything is Broken: most files need not look for it
         self._leaves: dict[str, Callable[[Token], Value]] = {
             "TEXT": self._text,
@@ -107,7 +105,7 @@ class Builder:
                 if not step.passed:
                     taken = values[len(values) - size :]
                     del values[len(values) - size :]
-                    values.append(_run(taken) if step.spliced else getattr(self, step.action)(_flat(taken)))
+                    values.append(_joined(taken) if step.spliced else getattr(self, step.action)(_flat(taken)))
                 del stack[len(stack) - size :]
                 stack.append(states[stack[-1]][step.target])  # type: ignore[arg-type]  # a Reduction is never here
                 if kind == "$END" and stack[-1] == end:
@@ -119,21 +117,14 @@ class Builder:
     def file(self, parts: list[Any]) -> Block:
         end = span_of(self._layout.tokens[-1])
         span = Span(1, 1, end.end_line, end.end_column)
-        statements, closing = self._with_comments(parts, self._take((0, 0), (1 << 30, 0)))
-        return Block(span, statements, closing)
+        return self._comments.of_block(Block(span, _statements(parts)), bounded=False)
 
     def block(self, parts: list[Any]) -> Block:
-        span = _over(parts[0], parts[-1])
-        comments = self._take(_start(span), _end(span))
-        opening = None
-        if comments and not comments[0].own_line and comments[0].span.line == span.line:
-            opening = comments.pop(0)
-        statements, closing = self._with_comments(parts[1:-1], comments)
-        return Block(span, statements, closing, opening)
+        return self._comments.of_block(Block(_over(parts[0], parts[-1]), _statements(parts)), bounded=True)
 
     def conditional(self, parts: list[Any]) -> If:
         blocks = [part for part in parts if type(part) is Block]
-        places = {id(block): self._between(before, block) for before, block in zip(blocks, blocks[1:], strict=False)}
+        later = {id(block): self._comments.of_header(before, block) for before, block in pairwise(blocks)}
         branches: list[tuple[Condition, Block]] = []
         otherwise, condition = None, None
         for part in parts:
@@ -142,9 +133,9 @@ class Builder:
             elif type(part) is not Block:
                 condition = part
             elif condition is None:
-                otherwise = places[id(part)]
+                otherwise = later[id(part)]
             else:
-                branches.append((condition, places.get(id(part), part)))
+                branches.append((condition, later.get(id(part), part)))
         return If(_over(parts[0], parts[-1]), tuple(branches), otherwise, blank_before=self._blank(parts[0]))
 
     def rule(self, parts: list[Any]) -> Rule:
@@ -185,12 +176,12 @@ class Builder:
     def either(self, parts: list[Any]) -> Or:
         conditions = tuple(part for part in parts if type(part) is not Token)
         span = _over(parts[0], parts[-1])
-        return Or(span, conditions, self._notes(conditions, span))
+        return Or(span, conditions, self._comments.notes(conditions, span))
 
     def both(self, parts: list[Any]) -> And:
         conditions = tuple(part for part in parts if type(part) is not Token)
         span = _over(parts[0], parts[-1])
-        return And(span, conditions, self._notes(conditions, span))
+        return And(span, conditions, self._comments.notes(conditions, span))
 
     def negation(self, parts: list[Any]) -> Not:
         return Not(_over(parts[0], parts[1]), parts[1])
@@ -253,7 +244,7 @@ class Builder:
         if self._has_broken(parts):
             return Broken(span)
         items = tuple(part for part in parts if type(part) is not Token)
-        return List(span, items, bracketed, self._notes(items, span))
+        return List(span, items, bracketed, self._comments.notes(items, span))
 
     # -- tokens -----------------------------------------------------------------------------------------------------
 
@@ -272,11 +263,7 @@ class Builder:
         before = token[: hole.offset]
         line = (token.line or 1) + before.count("\n")
         column = len(before) - before.rfind("\n") if "\n" in before else (token.column or 1) + hole.offset
-        tokens = self._grammar.tokens(hole.text)
-        for inner in tokens:
-            inner.line, inner.end_line = line, line
-            inner.column = (inner.column or 1) + column - 1
-            inner.end_column = (inner.end_column or 1) + column - 1
+        tokens = self._grammar.tokens(hole.text, line, column)
         span = Span(line, column - 1, line, column + len(hole.text) + hole.closed)
         damaged, self._damaged = self._damaged, False
         value = self._run("hole", [*tokens, Token("$END", "")]) if hole.closed and len(tokens) < 100 else None
@@ -304,13 +291,12 @@ class Builder:
     def _date(self, token: Token) -> Value:
         match = _DATE.fullmatch(token)
         assert match is not None
-        year, month, day, hour, minute = [None if part is None else int(part) for part in match.groups()]
-        assert year is not None and month is not None and day is not None
+        year, month, day, hour, minute = [int(part or 0) for part in match.groups()]
         try:
-            datetime.datetime(year, month, day, hour or 0, minute or 0)
+            datetime.datetime(year, month, day, hour, minute)
         except ValueError:
             return self._refuse(token, "bad-date", "there is no such day or time")
-        return Date(span_of(token), year, month, day, None if hour is None or minute is None else hour * 60 + minute)
+        return Date(span_of(token), year, month, day, hour * 60 + minute if match[4] else None)
 
     def _clock(self, token: Token) -> Value:
         hour, minute = [int(part) for part in token.split(":")]
@@ -333,62 +319,16 @@ class Builder:
     def _has_broken(self, parts: Iterable[Any]) -> bool:
         return self._damaged and any(type(part) is Broken for part in parts)
 
-    # -- comments ---------------------------------------------------------------------------------------------------
-
     def _blank(self, first: Any) -> bool:
         place = getattr(first, "span", first)
         return (place.line, place.column) in self._layout.after_blank
 
-    def _take(self, start: tuple[int, int], end: tuple[int, int]) -> list[Comment]:
-        """Take the comments between two places out of those that wait."""
-        if not self._comments:
-            return []
-        low, high = [bisect_left(self._comments, place, key=lambda one: _start(one.span)) for place in (start, end)]
-        taken = self._comments[low:high]
-        del self._comments[low:high]
-        return taken
 
-    def _notes(self, items: tuple[Any, ...], span: Span) -> tuple[Note, ...]:
-        notes = []
-        for comment in self._take(_start(span), _end(span)):
-            place = _start(comment.span)
-            notes.append(Note(sum(_end(item.span) <= place for item in items), comment))
-        return tuple(notes)
-
-    def _between(self, before: Block, block: Block) -> Block:
-        """`block` of an `else`, with the comments that stand before its `{` put inside."""
-        comments = tuple(self._take(_end(before.span), _start(block.span)))
-        if not comments:
-            return block
-        if not block.statements:
-            return replace(block, closing_comments=comments + block.closing_comments)
-        first = replace(block.statements[0], comments=comments + block.statements[0].comments)
-        return replace(block, statements=(first, *block.statements[1:]))
-
-    def _with_comments(
-        self, parts: list[Any], comments: list[Comment]
-    ) -> tuple[tuple[Statement, ...], tuple[Comment, ...]]:
-        """The statements among `parts` with the comments that belong to each, and the comments behind the last."""
-        statements = [part for part in parts if isinstance(part, Statement)]
-        waiting = 0
-        for index, statement in enumerate(statements):
-            if waiting == len(comments):
-                break
-            first, span = waiting, statement.span
-            while waiting < len(comments) and _start(comments[waiting].span) < _end(span):
-                waiting += 1
-            above, trailing = tuple(comments[first:waiting]), None
-            follows = _start(statements[index + 1].span) if index + 1 < len(statements) else (1 << 30, 0)
-            if waiting < len(comments):
-                comment = comments[waiting]
-                if comment.span.line == span.end_line and _start(comment.span) < follows:
-                    trailing, waiting = comment, waiting + 1
-            if above or trailing:
-                statements[index] = replace(statement, comments=above, trailing=trailing)
-        return tuple(statements), tuple(comments[waiting:])
+def _statements(parts: list[Any]) -> tuple[Statement, ...]:
+    return tuple([part for part in parts if isinstance(part, Statement)])
 
 
-def _run(taken: list[Any]) -> _Run:
+def _joined(taken: list[Any]) -> _Run:
     """Values of an inner piece as one run; a run that stands first is continued, so that long lists stay linear."""
     if not taken or type(taken[0]) is not _Run:
         return _Run(_flat(taken))
@@ -398,7 +338,7 @@ def _run(taken: list[Any]) -> _Run:
 
 
 def _flat(taken: list[Any]) -> list[Any]:
-    if not any([type(value) is _Run for value in taken]):
+    if _Run not in map(type, taken):
         return taken
     flat: list[Any] = []
     for value in taken:
@@ -413,11 +353,3 @@ def _over(first: Any, last: Any) -> Span:
     """From the start of a node or token to the end of another."""
     low, high = getattr(first, "span", first), getattr(last, "span", last)
     return Span(low.line, low.column, high.end_line, high.end_column)
-
-
-def _start(span: Span) -> tuple[int, int]:
-    return span.line, span.column
-
-
-def _end(span: Span) -> tuple[int, int]:
-    return span.end_line, span.end_column

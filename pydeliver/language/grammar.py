@@ -59,10 +59,20 @@ class Grammar:
     spelling: dict[str, str]
     engine: lark.Lark
 
-    def tokens(self, text: str) -> list[Token]:
-        """Cut `text` into tokens, line ends, comments and strays included; whatever the text, this succeeds."""
+    def tokens(self, text: str, line: int = 1, column: int = 1) -> list[Token]:
+        """Cut `text` into tokens, line ends, comments and strays included; whatever the text, this succeeds.
+
+        `line` and `column` say where the text stands, if it is a piece of a larger one.
+        """
         session = self.engine.parse_interactive(text, start="file")
-        return list(session.lexer_thread.lex(session.parser_state))
+        tokens = list(session.lexer_thread.lex(session.parser_state))  # type: ignore[no-untyped-call]
+        if (line, column) != (1, 1):
+            for token in tokens:
+                token.column += column - 1 if token.line == 1 else 0
+                token.end_column += column - 1 if token.end_line == 1 else 0
+                token.line += line - 1
+                token.end_line += line - 1
+        return tokens
 
 
 @functools.cache
@@ -75,8 +85,7 @@ def load(cache_dir: str | None = None, strict: bool = False) -> Grammar:
     if strict or cache_dir is None:
         return _prepared(_build(source, strict))
     path = os.path.join(cache_dir, CACHE_NAME)
-    versions = f"{lark.__version__} {sys.version}\n"
-    key = hashlib.blake2b((versions + source).encode()).digest()
+    key = _key(source)
     engine = _read(path, key)
     if engine is None:
         engine = _build(source, strict=False)
@@ -98,15 +107,22 @@ def _build(source: str, strict: bool) -> lark.Lark:
     return lark.Lark(source, parser="lalr", lexer="basic", start=list(STARTS), keep_all_tokens=True, strict=strict)
 
 
+def _key(source: str) -> bytes:
+    """What the tables depend on."""
+    return hashlib.blake2b(f"{lark.__version__} {sys.version}\n{source}".encode()).digest()
+
+
+def _intact(content: bytes, key: bytes) -> bool:
+    return content[:_DIGEST] == hashlib.blake2b(content[_DIGEST:], key=key).digest()
+
+
 def _read(path: str, key: bytes) -> lark.Lark | None:
     try:
         with open(path, "rb") as file:
-            digest, payload = file.read(_DIGEST), file.read()
+            content = file.read()
     except OSError:
         return None
-    if digest != hashlib.blake2b(payload, key=key).digest():
-        return None
-    return lark.Lark.load(io.BytesIO(payload))
+    return lark.Lark.load(io.BytesIO(content[_DIGEST:])) if _intact(content, key) else None
 
 
 def _write(path: str, key: bytes, engine: lark.Lark) -> None:

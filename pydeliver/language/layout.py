@@ -16,11 +16,25 @@ from pydeliver.language.tree import Comment, Span
 MOST_BLOCKS = 32
 MOST_BRACKETS = 100
 
+_OPERATORS = {
+    "IS",
+    "CONTAINS",
+    "STARTS",
+    "ENDS",
+    "WITH",
+    "LIKE",
+    "MATCHES",
+    "IN",
+    "LESS",
+    "LESS_EQUAL",
+    "MORE",
+    "MORE_EQUAL",
+}
 GOES_ON_AFTER = frozenset(
-    "COMMA LPAREN LSQUARE LBRACE AND OR NOT ELSE EQUALS DOTDOT IS CONTAINS STARTS ENDS WITH LIKE MATCHES IN EXACTLY "
-    "LESS LESS_EQUAL MORE MORE_EQUAL SEPARATOR".split()
+    {"COMMA", "LPAREN", "LSQUARE", "LBRACE", "AND", "OR", "NOT", "ELSE", "EXACTLY", "EQUALS", "DOTDOT", "SEPARATOR"}
+    | _OPERATORS
 )
-GOES_ON_BEFORE = frozenset("AND OR ELSE LBRACE RBRACE RPAREN RSQUARE COMMA".split())
+GOES_ON_BEFORE = frozenset({"AND", "OR", "ELSE", "LBRACE", "RBRACE", "RPAREN", "RSQUARE", "COMMA"})
 # Words no statement begins with, so that a long action may be broken before them.
 CONTINUING_WORDS = frozenset({"every", "until", "within", "where"})
 
@@ -91,6 +105,11 @@ def too_deep(tokens: list[Token]) -> Token | None:
     return None
 
 
+def token_like(token: Token, kind: str, value: str) -> Token:
+    """A token that was not written, at the place of one that was."""
+    return Token.new_borrow_pos(kind, value, token)
+
+
 def span_of(token: Token) -> Span:
     return Span(token.line or 1, token.column or 1, token.end_line or 1, token.end_column or 1)
 
@@ -100,7 +119,7 @@ def _goes_on(last: str, token: Token) -> bool:
 
 
 def _separator(token: Token) -> Token:
-    return Token.new_borrow_pos("SEPARATOR", ";" if token.type == "SEMICOLON" else "\n", token)
+    return token_like(token, "SEPARATOR", ";" if token.type == "SEMICOLON" else "\n")
 
 
 def _end(last: Token | None) -> Token:

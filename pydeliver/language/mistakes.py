@@ -33,6 +33,20 @@ class Mistakes:
         self.file = file
         self.lines = text.split("\n")
         self.found: list[Diagnostic] = []
+        self._on_line: dict[int, int] = {}
+
+    def on_line(self, line: int) -> int:
+        """How many mistakes were noted at this line."""
+        return self._on_line.get(line, 0)
+
+    def closed(self, line: int) -> bool:
+        """Whether what is found at this line would not be told any more."""
+        return self.full or self.on_line(line) >= MOST_PER_LINE
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.found.clear()
+        self._on_line.clear()
 
     @property
     def full(self) -> bool:
@@ -41,6 +55,9 @@ class Mistakes:
     def add(self, place: Place, name: str, message: str, hint: str = "") -> None:
         """Note a mistake at `place`; its carets stay on the first line."""
         line, column = place.line or 1, place.column or 1
+        if self.closed(line):
+            return
+        self._on_line[line] = self.on_line(line) + 1
         source = self.lines[line - 1].rstrip("\r") if line <= len(self.lines) else ""
         last = (place.end_column or column + 1) if place.end_line == line else len(source) + 1
         self.found.append(

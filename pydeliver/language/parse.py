@@ -66,9 +66,9 @@ def parse(
     raw = grammar.tokens(source)
     arranged = layout.arrange(raw)
     block = None
-    if not repair.has_strays(raw) and layout.too_deep(arranged.tokens) is None:
+    if not repair.has_strays(grammar, raw) and layout.too_deep(arranged.tokens) is None:
         block = Builder(grammar, mistakes, arranged).tree()
     if block is None:
-        mistakes.found.clear()
+        mistakes.forget()
         block = Builder(grammar, mistakes, repair.mend(grammar, source, raw, mistakes, words, actions)).tree()
     return Parsed(block or Block(Span(1, 1, 1, 1), ()), mistakes.told())

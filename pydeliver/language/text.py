@@ -1,8 +1,9 @@
 r"""What a text token says: its literal pieces with escapes undone, and what stands between { and }.
 
-In the short form (one quote) and the long form (three) alike, `\n` and `\t` are a line end and a tab, and a backslash takes away the meaning of `"`, `\`,
-`{` and `}`; before anything else it stands for itself, so that `"\Junk"` is what it looks like. In the long form a line
-end right behind the opening quotes does not count, nor does the indentation that all lines share, the last included.
+In the short form (one quote) and the long form (three) alike, `\n` and `\t` are a line end and a tab, and a backslash
+takes away the meaning of `"`, `\`, `{` and `}`; before anything else it stands for itself, so that `"\Junk"` is what
+it looks like. In the long form a line end right behind the opening quotes does not count, nor does the indentation
+that all lines share, the last included.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def escaped(literal: str) -> str:
 def _literal(body: str, start: int, end: int, shared: int | None) -> str:
     piece = body[start:end]
     if shared is not None and "\n" in piece:
-        piece = re.sub(r"\r?\n[ \t]{0,%d}" % shared, "\n", piece)
+        piece = re.sub(rf"\r?\n[ \t]{{0,{shared}}}", "\n", piece)
         first, line_end, rest = piece.partition("\n")
         if start == 0 and line_end and not first.strip(" \t"):
             piece = rest

@@ -29,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Comment(Node):
-    """`# text`, with the `#`; `blank_before` when an empty line stood above it, `own_line` when nothing stood before it."""
+    """`# text`, with the `#`; `blank_before`: an empty line stood above it; `own_line`: nothing stood before it."""
 
     text: str
     blank_before: bool = False

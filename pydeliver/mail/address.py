@@ -283,10 +283,9 @@ def _local(raw: bytes, quoted: list[bytes]) -> str:
 
 def _domain(raw: bytes) -> str:
     """The domain in lower case and Unicode; "" if it is none."""
-    raw = raw.removesuffix(b".")
     if raw.translate(None, _ATOM) or raw.startswith(b".") or b".." in raw:
         return ""
-    domain = raw.decode(errors="replace").lower()
+    domain = raw.removesuffix(b".").decode(errors="replace").lower()
     if "xn--" in domain:
         domain = ".".join([_label(label) for label in domain.split(".")])
     return composed(domain)
@@ -304,6 +303,6 @@ def _label(label: str) -> str:
     except UnicodeError:
         return label
     plain = not shown.isascii() and shown.isprintable() and shown == normalize("NFKC", shown.lower())
-    if not plain or again != label[4:] or "\u3002" in shown or shown.encode().translate(None, _ATOM):
+    if not plain or again != label[4:] or "\u3002" in shown:
         return label
     return shown

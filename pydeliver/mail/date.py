@@ -117,7 +117,7 @@ def _offset(zone: str) -> int:
     """Minutes east of Greenwich of `+0200`, `0200`, `+02:00`, `GMT+2` or a name; 0 for a zone that nobody knows."""
     for name in ("gmt", "utc"):
         zone = zone.removeprefix(name) or zone
-    digits = zone.lstrip("+-").replace(":", "")
+    digits = (zone[1:] if zone[0] in "+-" else zone).replace(":", "")
     if not digits.isdigit() or len(digits) > 4:
         return _ZONES.get(zone, 0)
     hours, minutes = (int(digits), 0) if len(digits) < 3 else (int(digits[:-2]), int(digits[-2:]))

@@ -50,7 +50,7 @@ def _part(read: Reader, part: str) -> Reader:
         if local is None:
             return None
         if part == "weekday":
-            return (WEEKDAYS[local[6]],)
+            return (WEEKDAYS[local[6] - 1],)
         return (local[_PLACES[part]],)
 
     return read_part

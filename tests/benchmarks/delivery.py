@@ -11,13 +11,12 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.installation import Installation, install
+from tests.installation import Installation, install, public_folder
 
 HERE: Final = Path(__file__).parent
 ROUNDS: Final = 100
@@ -85,13 +84,9 @@ def contenders(installation: Installation, folder: Path) -> dict[str, tuple[list
     return {name: (command, homes[name]) for name, command in found.items()}
 
 
-def measure(folder: Path, what: str) -> None:
+def measure(installation: Installation, folder: Path, what: str) -> None:
     """Print the medians for one of the messages, and their ratios to the bare interpreter and to the rivals."""
     (folder / what).mkdir()
-    (folder / "site").mkdir(exist_ok=True)
-    installation = Installation(folder / "site")
-    if not installation.launcher.exists():
-        install(folder / "site")
     programs = contenders(installation, folder / what)
     stdin = folder / "message"
     stdin.write_bytes(message(MESSAGES[what]))
@@ -115,9 +110,10 @@ def measure(folder: Path, what: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="pydeliver-bench-") as folder:
+    with public_folder() as folder:
+        installation = install(folder / "site")
         for what in MESSAGES:
-            measure(Path(folder), what)
+            measure(installation, folder, what)
 
 
 if __name__ == "__main__":

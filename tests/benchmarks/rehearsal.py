@@ -9,13 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
 from tests import corpora
-from tests.installation import Home, Installation, install
+from tests.installation import Home, Installation, install, public_folder
 from tests.realfs.test_large_message import LIMIT_KB, deliver_large
 
 RULES: Final = Path(__file__).parent / "twenty.rules"
@@ -55,9 +54,7 @@ def large(installation: Installation, folder: Path) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="pydeliver-bench-") as name:
-        folder = Path(name)
-        (folder / "site").mkdir()
+    with public_folder() as folder:
         installation = install(folder / "site")
         rehearse(installation, folder)
         large(installation, folder)

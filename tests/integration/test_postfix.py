@@ -21,7 +21,11 @@ if envelope.from is null { file "Bounces" }
 if envelope.to.detail exists { file "plus/{envelope.to.detail}" }
 if from is "boss@example.com" { file "Work" }
 """
-MESSAGE = b"From: Jo <jo@example.org>\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nGood morning.\r\n"
+# Whole, so that Postfix has nothing to add to it.
+MESSAGE = (
+    b"From: Jo <jo@example.org>\r\nTo: robin@users.test\r\nDate: Mon, 16 Nov 2026 09:12:40 +0000\r\n"
+    b"Subject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nGood morning.\r\n"
+)
 
 if not AS_ROOT:
     pytest.skip("Postfix needs root", allow_module_level=True)

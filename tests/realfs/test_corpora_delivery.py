@@ -30,6 +30,7 @@ def test_every_message_is_stored_as_it_was_received(
     installation: Installation, home: Home, request: pytest.FixtureRequest, corpus: str
 ) -> None:
     paths: list[Path] = request.getfixturevalue(corpus)
+    home.rules("")
     outcomes = deliver_all(installation, home, paths)
     spoken = {
         path.name: (done.returncode, done.stdout, done.stderr)

@@ -22,6 +22,8 @@ from tests.installation import AS_ROOT, PATIENCE, Home, Installation
 
 MESSAGE = b"From: Jo <jo@example.org>\nSubject: hello\n\n" + b"Good morning.\n" * 500
 RULES = 'if subject is "nothing like this" { file "Elsewhere" }\n'
+# What dash says before it reads a line of the launcher.
+SHELL_WITHOUT_FOLDER = b"sh: 0: getcwd() failed: No such file or directory\n"
 STORED, LATER = {0}, {75}
 EITHER = STORED | LATER
 
@@ -128,10 +130,10 @@ INSULTS = [
     Insult("the environment is not UTF-8", STORED, environment={"SENDER": "\udcff\udcfe", "EXTENSION": "\udce9"}),
     Insult("the environment is large", STORED, environment={f"V{number}": "x" * 100_000 for number in range(10)}),
     Insult("PATH is not set", STORED, environment={"PATH": None}),
-    # Limits.
-    *(Insult(f"address space is {kb} KB", EITHER, before=f"ulimit -v {kb};") for kb in (1000, 4000, 12000, 20000)),
-    *(Insult(f"{number} open files are allowed", EITHER, before=f"ulimit -n {number};") for number in (3, 4, 5, 7)),
-    Insult("no process may be started", EITHER, before="ulimit -u 0;"),
+    # Limits, down to where the shell itself still starts.
+    *(Insult(f"address space is {kb} KB", EITHER, before=f"ulimit -v {kb};") for kb in (4000, 8000, 12000, 20000)),
+    *(Insult(f"{number} open files are allowed", EITHER, before=f"ulimit -n {number};") for number in (11, 12, 13, 16)),
+    Insult("no process may be started", EITHER, before="ulimit -p 0;"),
     Insult("no file may grow", LATER, before="ulimit -f 0;"),
     Insult("a file may grow to 4 KB", LATER, before="ulimit -f 8;"),
     Insult("the stack is 64 KB", EITHER, before="ulimit -s 64;"),
@@ -168,9 +170,9 @@ def obey(home: Home, codes: set[int], done: subprocess.CompletedProcess[bytes]) 
     found = list(home.messages().values())
     assert [message.endswith(MESSAGE) for message in found] == [True] * (done.returncode == 0)
     if done.returncode == 0:
-        assert done.stdout + done.stderr == b""
+        assert done.stdout + done.stderr.replace(SHELL_WITHOUT_FOLDER, b"") == b""
     elif done.stderr:
-        assert done.stderr.startswith(b"4.")
+        assert done.stderr[:2] not in (b"2.", b"5."), done.stderr
 
 
 def play(installation: Installation, home: Home, insult: Insult) -> subprocess.CompletedProcess[bytes]:
@@ -204,6 +206,12 @@ def test_an_insult_at_the_start_costs_no_message(installation: Installation, hom
     home.rules(RULES)
     insult.prepare(home)
     obey(home, insult.expect, play(installation, home, insult))
+
+
+def test_a_user_who_never_had_rules_gets_every_message(installation: Installation, home: Home) -> None:
+    for _ in range(3):
+        assert home.deliver(installation, MESSAGE).returncode == 0
+    assert list(home.messages().values()) == [MESSAGE] * 3
 
 
 @pytest.fixture

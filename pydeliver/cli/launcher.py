@@ -1,0 +1,67 @@
+"""The launcher: a small shell script that a mail server starts in pydeliver's place.
+
+It lets nothing out but 0, 75 and 77, even when the interpreter or the package is broken: to Postfix and Exim any
+other code is a bounce. It starts Python isolated (`-I`: neither the user's home nor the directory at hand is
+imported from) and without `site` (`-S`, a quarter of the start-up), naming the two places of what is imported. It
+passes TERM, INT and HUP on to its child and waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pydeliver.system.disk import write_atomic
+
+_SCRIPT = """#!/bin/sh
+# pydeliver for a mail server; made by `pydeliver launcher`, which see. Leaves with 0, 75 or 77 and nothing else.
+child= asked=
+leave() {
+    code=$?
+    case $code in
+        0 | 75 | 77) exit "$code" ;;
+    esac
+    cat <&3 >/dev/null 2>&1
+    echo '4.3.0 pydeliver could not be run' >&2
+    exit 75
+}
+trap leave EXIT
+trap 'asked=1; test -n "$child" && kill -TERM "$child" 2>/dev/null' TERM INT HUP
+exec 3<&0
+@PYTHON@ -I -S -c @PROGRAM@ @OPTIONS@"$@" <&3 3<&- &
+child=$!
+test -z "$asked" || kill -TERM "$child" 2>/dev/null
+wait "$child"
+code=$?
+while kill -0 "$child" 2>/dev/null; do
+    wait "$child"
+    code=$?
+done
+exit "$code"
+"""
+
+
+def script(config: str | None) -> str:
+    """The text of the launcher for this interpreter and this installation. Raises ValueError for impossible paths."""
+    import re2
+
+    import pydeliver
+
+    places = [os.path.dirname(os.path.dirname(os.path.abspath(str(module.__file__)))) for module in (pydeliver, re2)]
+    program = f"import sys; sys.path[len(sys.path):] = {list(dict.fromkeys(places))!r}\nfrom pydeliver.cli import main; main()"
+    options = "" if config is None else f"--config {quoted(os.path.abspath(config))} "
+    text = _SCRIPT.replace("@PYTHON@", quoted(sys.executable)).replace("@PROGRAM@", quoted(program))
+    return text.replace("@OPTIONS@", options)
+
+
+def quoted(text: str) -> str:
+    """One word of a shell command, whatever is in it."""
+    if "\0" in text:
+        raise ValueError("a path can't contain NUL")
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def install(path: str, config: str | None) -> None:
+    """Write the launcher, readable and executable for everyone. Raises OSError and ValueError."""
+    write_atomic(os.path.abspath(path), script(config).encode("utf-8", "surrogateescape"), mode=0o755)
+    os.chmod(path, 0o755)

@@ -1,0 +1,70 @@
+"""Where messages would go: the decision of a delivery, without the delivery.
+
+Calls `agent.decide`, the very function that deliveries call; nothing is written. What only a delivery could find out
+is left unknown and said. A stored message has no envelope but the trace headers that its mail server wrote, so those
+fill in what nobody gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydeliver.agent import World, completed, decide, program_of
+from pydeliver.agent.rules import Home
+from pydeliver.mail.envelope import Envelope
+from pydeliver.mail.message import Message, split_from_line
+from pydeliver.mailbox.reader import Entry
+from pydeliver.plan import Plan
+from pydeliver.status import Status
+from pydeliver.verdict import Verdict
+
+FROM_LINE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What would become of one message; `problems` are the questions that could not be answered, and why."""
+
+    label: str
+    message: Message
+    verdict: Verdict
+    problems: tuple[str, ...]
+
+
+class _WithoutFrom:
+    """A message without its From_ line."""
+
+    def __init__(self, source: Any, skip: int) -> None:
+        self._source, self._skip = source, skip
+        self.size = source.size - skip
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._source.read(self._skip + offset, length)  # type: ignore[no-any-return]
+
+
+def rehearse(
+    plan: Plan, layout: str, home: Home, envelope: Envelope, entries: Iterable[Entry], now: float
+) -> Iterator[Rehearsal]:
+    """Judge each message by the plan, in order, as at the moment `now`."""
+    program = program_of(plan, layout)
+    world = World(home, plan.settings, now)
+    known: dict[Any, Any] = {}  # list files are read once for all messages
+    for entry in entries:
+        problems: list[str] = []
+
+        def answer(question: Any, problems: list[str] = problems) -> Any:
+            if question not in known:
+                known[question] = world.answer(question)
+            found = known[question]
+            if isinstance(found, Status):
+                problems.append(found.text)
+                return None
+            return found
+
+        line, from_line = split_from_line(entry.source.read(0, FROM_LINE_BYTES))
+        message = Message(_WithoutFrom(entry.source, len(line)) if line else entry.source)
+        judged, _ = decide(program, completed(envelope, message, from_line, trusted=True), message, answer)
+        assert isinstance(judged, Verdict)  # `answer` never gives a Status
+        yield Rehearsal(entry.label, message, judged, tuple(problems))

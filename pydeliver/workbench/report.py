@@ -1,0 +1,146 @@
+"""What rules and rehearsals look like to a person and to a program: diagnostics, decisions, traces, sums."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pydeliver.plan import Plan
+from pydeliver.status import Diagnostic
+from pydeliver.system.disk import Distrust
+from pydeliver.vocabulary.word import Delivery
+from pydeliver.workbench.rehearse import Rehearsal
+
+Style = Callable[[str, str], str]  # (text, what it is) to the text as shown
+MAX_SOURCE = 160  # characters of a source line that are shown
+_BAR = 30
+
+
+def plain(text: str, _kind: str) -> str:
+    return text
+
+
+def diagnostic_text(found: Diagnostic, style: Style = plain) -> str:
+    """`file:line:column: what is wrong`, the line, and carets under the place; a hint behind it."""
+    head = f"{found.file}:{found.line}:{found.column}: "
+    kind = "" if found.severity == "error" else f"{found.severity}: "
+    lines = [style(head, "place") + style(kind + found.message, found.severity)]
+    if found.source:
+        lines += _pointed(found)
+    if found.hint:
+        lines.append(f"    {found.hint}")
+    return "\n".join(lines)
+
+
+def _pointed(found: Diagnostic) -> list[str]:
+    """The source line and its carets; of a long line the part around the place. Tabs stay, so that columns agree."""
+    start = max(0, found.column - 1 - MAX_SOURCE // 2) if len(found.source) > MAX_SOURCE else 0
+    shown = found.source[start : start + MAX_SOURCE].rstrip()
+    before = shown[: found.column - 1 - start]
+    gap = "".join([c if c == "\t" else " " * _columns(c) for c in before])
+    marked = shown[found.column - 1 - start : found.column - 1 - start + found.width]
+    return [f"    {shown}", f"    {gap}{'^' * max(1, sum([_columns(c) for c in marked]))}"]
+
+
+def _columns(character: str) -> int:
+    """How wide a terminal shows a character (Unicode TR 11)."""
+    from unicodedata import combining, east_asian_width
+
+    return 2 if east_asian_width(character) in "WF" else 0 if combining(character) else 1
+
+
+def distrust_text(found: Distrust, style: Style = plain) -> str:
+    lines = [style(f"{found.path}: ", "place") + style(found.text, "error")]
+    if found.repair:
+        lines.append(f"    repair: {found.repair}")
+    return "\n".join(lines)
+
+
+def decision_text(one: Rehearsal, plan: Plan, style: Style = plain) -> str:
+    """One line: which message, what becomes of it, and why."""
+    text = f"{one.label}: {style(one.verdict.describe(), 'decision')}"
+    return f"{text}  {style(because(one, plan), 'place')}"
+
+
+def because(one: Rehearsal, plan: Plan) -> str:
+    """Which statement decided: its rule's name, its file and line."""
+    verdict = one.verdict
+    if not verdict.line:
+        return "(end of the rules)"
+    name = f'rule "{verdict.rule}", ' if verdict.rule else ""
+    return f"({name}{_short(plan.files[verdict.file])}:{verdict.line})"
+
+
+def _short(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def trace_text(one: Rehearsal, plan: Plan, style: Style = plain) -> list[str]:
+    """Every condition and action that was reached, in order; what was noted; what could not be known."""
+    lines = []
+    for node, result in one.verdict.trace:
+        answer = "do " if node[0] == "do" else "yes" if result else "?  " if result is None else "no "
+        line, file, shown = node[5:8]
+        kind = "decision" if node[0] == "do" or result else "place"
+        lines.append(style(f"    {answer} {_short(plan.files[file])}:{line}  {shown}", kind))
+    lines += [f"    log {line}" for line in one.verdict.log]
+    lines += [f"    note {note}" for note in one.verdict.notes]
+    lines += [f"    ? {problem}" for problem in one.problems]
+    return lines
+
+
+def decision_json(one: Rehearsal, plan: Plan, traced: bool) -> str:
+    """The same as one JSON object on one line."""
+    verdict = one.verdict
+    made: dict[str, object] = {
+        "message": one.label,
+        "message-id": next(iter(one.message.texts("message-id")), None),
+        "outcome": verdict.outcome,
+        "text": verdict.text or None,
+        "deliveries": [_delivery(delivery) for delivery in verdict.deliveries],
+        "rule": verdict.rule or None,
+        "file": plan.files[verdict.file] if verdict.line else None,
+        "line": verdict.line or None,
+        "notes": list(verdict.notes),
+        "log": list(verdict.log),
+        "unknown": list(one.problems),
+    }
+    if traced:
+        made["trace"] = [
+            {"kind": node[0], "line": node[5], "file": plan.files[node[6]], "shown": node[7], "result": result}
+            for node, result in verdict.trace
+        ]
+    return json.dumps(made, ensure_ascii=False)
+
+
+def _delivery(one: Delivery) -> dict[str, object]:
+    return {
+        "mailbox": one.mailbox,
+        "flags": one.flags,
+        "labels": list(one.labels),
+        "edits": [edit.describe() for edit in one.edits],
+        "copy": not one.final,
+    }
+
+
+@dataclass
+class Sum:
+    """How many messages go where."""
+
+    places: Counter[str]
+    messages: int = 0
+
+    def add(self, one: Rehearsal) -> None:
+        self.messages += 1
+        verdict = one.verdict
+        for place in {delivery.mailbox for delivery in verdict.deliveries} or {verdict.outcome}:
+            self.places[place] += 1
+
+    def lines(self) -> Iterable[str]:
+        """A bar for every place, the most frequent first."""
+        most = max(self.places.values(), default=1)
+        width = max([len(place) for place in self.places], default=0)
+        for place, count in sorted(self.places.items(), key=lambda item: (-item[1], item[0])):
+            yield f"{place:{width}}  {count:7}  {'▇' * max(1, round(_BAR * count / most))}"
