@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import syslog
-
 from _json import encode_basestring_ascii
 
 from pydeliver.status import Value

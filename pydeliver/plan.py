@@ -7,7 +7,8 @@ statement  ("if", branches, otherwise, rule, line, file): branches are (conditio
 condition  ("and", conditions) · ("or", conditions) · ("not", condition)
            ("test", field, operator, exactly, operands, line, file, shown)
 field      (family, word, argument); the argument of `count` is again a field
-operand    of a test: see `vocabulary.operator`; of an action ("text", template) · ("boxes", templates) · ("names", names)
+operand    of a test: see `vocabulary.operator`
+           of an action ("text", template) · ("boxes", templates) · ("names", names)
 template   a text, or a tuple of texts, ("capture", name) and ("field", family, word, argument)
 
 A cached plan is believed only if its digest holds (`marshal` crashes on damaged bytes), if this engine made it,
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import marshal
 import sys
-
 from _blake2 import blake2b
 
 from pydeliver import __version__

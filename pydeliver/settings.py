@@ -45,13 +45,27 @@ class Setting(Value):
 
 
 SETTINGS = (
-    Setting("sync", "what is on disk before success is said: file and directory, the file, nothing", "full", ("full", "file", "none")),
-    Setting("over-quota", "a full mailbox: the mail server tries again later, or the sender is told", "defer", ("defer", "refuse")),
+    Setting(
+        "sync",
+        "what is on disk before success is said: file and directory, the file, nothing",
+        "full",
+        ("full", "file", "none"),
+    ),
+    Setting(
+        "over-quota",
+        "a full mailbox: the mail server tries again later, or the sender is told",
+        "defer",
+        ("defer", "refuse"),
+    ),
     Setting("default-mailbox", "the default mailbox of users who set none", ""),
     Setting("subaddress", "the characters that separate a detail from the local part", "+"),
     Setting("domains", "the domains at which login names are addresses", ()),
     Setting("environment", "further environment variables that rules may read as env.NAME", ()),
-    Setting("trace-headers", "your mail server writes Return-Path and Delivered-To: believe them above the first Received", False),
+    Setting(
+        "trace-headers",
+        "your mail server writes Return-Path and Delivered-To: believe them above the first Received",
+        False,
+    ),
     Setting("time-limit", "seconds until a delivery gives up and asks for another try", 300),
 )
 
@@ -78,7 +92,9 @@ def read(data: bytes, path: str) -> tuple[dict[str, object], tuple[Diagnostic, .
         if problem:
             number = next((at for at, line in enumerate(lines, 1) if line.lstrip(' "').startswith(name)), 1)
             source = lines[number - 1] if lines else ""
-            mistakes.append(Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(name)))
+            mistakes.append(
+                Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(name))
+            )
         else:
             found[name] = tuple(value) if isinstance(value, list) else value
     return found, tuple(mistakes)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pydeliver.mail.edit import Edit
     from pydeliver.mailbox.names import Store
     from pydeliver.system.spool import Held
-    from pydeliver.verdict import Verdict
-    from pydeliver.vocabulary.word import Delivery
+    from pydeliver.verdict import Delivery, Verdict
 
 
 class Outcome(Value):

@@ -13,7 +13,8 @@ from __future__ import annotations
 from pydeliver import vocabulary
 from pydeliver.status import Value
 from pydeliver.vocabulary.operator import bind, local_time
-from pydeliver.vocabulary.word import MOMENT, NUMBER, OF_FIELD, Delivery, Draft, Facts, Field, Unanswered, shown_as
+from pydeliver.vocabulary.word import MOMENT, NUMBER, OF_FIELD, Draft, Facts, Field, Unanswered, shown_as
+from pydeliver.vocabulary.word import Delivery as Delivery
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pydeliver.vocabulary.word import Action, Question, Word
 
     Step = Callable[[Draft, list["Traced"]], bool]
-    # A node of the plan that was reached, and what came of it: True, False, None (unknown) for a test; True for an action.
+    # A node of the plan that was reached, and what came of it: for a test None is unknown, an action is always True.
     Traced = tuple[Node, bool | None]
 
 KEEP, DELIVER, DISCARD, REJECT, DEFER = "keep", "deliver", "discard", "reject", "defer"
@@ -224,9 +225,7 @@ class Program:
     def _test(self, node: Node) -> Callable[[Facts, list[Traced]], bool | None]:
         (family, name, given), operator, exactly, operands = node[1:5]
         field = self._field(family, name)
-        bound: Test = bind(
-            field, self._argument(field, given), operator, exactly, operands, self._field, self._render
-        )
+        bound: Test = bind(field, self._argument(field, given), operator, exactly, operands, self._field, self._render)
 
         def traced(facts: Facts, trace: list[Traced]) -> bool | None:
             found = bound(facts)
@@ -248,7 +247,4 @@ def _day(facts: Facts, moment: float) -> str:
 
 def _run(steps: tuple[Step, ...], draft: Draft, trace: list[Traced]) -> bool:
     """Take the steps in order until one ends the evaluation; True if one did."""
-    for step in steps:
-        if step(draft, trace):
-            return True
-    return False
+    return any(step(draft, trace) for step in steps)

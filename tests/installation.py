@@ -75,7 +75,11 @@ def install(folder: Path, settings: str = "") -> Installation:
         _copy_distribution(name, packages)
     subprocess.run([made.python, "-m", "compileall", "-q", packages], check=True, stdout=subprocess.DEVNULL)
     (folder / "settings.toml").write_text(settings)
-    subprocess.run(made.command("launcher", made.launcher, "--config", folder / "settings.toml"), check=True)
+    subprocess.run(
+        made.command("launcher", made.launcher, "--config", folder / "settings.toml"),
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return made
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydeliver.plan import Plan
-    from pydeliver.system.spool import Held
     from pydeliver.vocabulary.word import Question
 
     Answer = Callable[[Question], Any]

@@ -76,9 +76,7 @@ def compile_plan(home: Home, site: Site) -> Compiled:
     settings["me"] = settings.get("me", ())
     settings["layout"] = compiled.options.get("mailboxes", ((), ""))[1]
     store = find_store(settings, home)
-    plan = Plan(
-        compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items())
-    )
+    plan = Plan(compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items()))
     wrong = () if isinstance(store, Status) else _bad_names(plan, store, home, shelf)
     diagnostics = (*mistakes, *compiled.diagnostics, *wrong)
     whole = not shelf.distrusted and not any([one.severity == "error" for one in diagnostics])

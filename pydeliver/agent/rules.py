@@ -14,7 +14,8 @@ from pydeliver.mailbox.names import Store, layout_of
 from pydeliver.memory import State
 from pydeliver.plan import Plan
 from pydeliver.status import Status, Value, deferred
-from pydeliver.system.disk import Distrust, Trusted, read_trusted
+from pydeliver.system.disk import Distrust as Distrust
+from pydeliver.system.disk import Trusted, read_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

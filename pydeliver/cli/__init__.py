@@ -19,7 +19,6 @@ def main() -> None:
         from pydeliver.cli.commands import run
 
         run()
-        return
     code = TRY_AGAIN
     try:
         from pydeliver.cli import door

@@ -23,11 +23,11 @@ from pydeliver.cli import launcher as launchers
 from pydeliver.cli import manual, options
 from pydeliver.cli.door import Arguments, make_envelope
 from pydeliver.mail.date import seconds
-from pydeliver.mailbox.reader import entries
 from pydeliver.settings import DEFAULT_PATH
 from pydeliver.status import Status
 from pydeliver.system.privilege import home_problem
 from pydeliver.workbench import report
+from pydeliver.workbench.rehearse import messages as read_messages
 from pydeliver.workbench.rehearse import rehearse
 
 USAGE, MISTAKES, NO_INPUT, DIFFERS = 64, 65, 66, 1
@@ -176,10 +176,7 @@ def _refuse(made: Compiled) -> NoReturn:
 def _entries(messages: tuple[str, ...], subfolders: bool) -> Any:
     for path in messages:
         try:
-            if path == "-":
-                yield manual.StandardInput(sys.stdin.buffer.read()).entry
-            else:
-                yield from entries(path, subfolders=subfolders)
+            yield from read_messages(path, subfolders, sys.stdin.buffer)
         except OSError as error:
             click.echo(f"{path}: {error.strerror}", err=True)
             sys.exit(NO_INPUT)
@@ -189,7 +186,7 @@ def _with_progress(found: Any) -> Any:
     """Show on a terminal how many messages were judged, where the answers go elsewhere."""
     shown = sys.stderr.isatty() and not sys.stdout.isatty()
     number = 0
-    for number, one in enumerate(found, 1):  # noqa: B007 - the last number is wanted behind the loop
+    for number, one in enumerate(found, 1):
         if shown and number % 200 == 0:
             click.echo(f"\r{number:,} messages", err=True, nl=False)
         yield one
@@ -292,7 +289,7 @@ def launcher(path: str, config: str | None) -> None:
     except (OSError, ValueError) as error:
         click.echo(f"{path}: {error}", err=True)
         sys.exit(NO_INPUT)
-    click.echo(f'wrote {path}\n\nPostfix: postconf -e \'mailbox_command = {os.path.abspath(path)} -a "$EXTENSION"\'')
+    click.echo(f"wrote {path}\n\nPostfix: postconf -e 'mailbox_command = {os.path.abspath(path)} -a \"$EXTENSION\"'")
 
 
 # -- what the commands share --
@@ -307,12 +304,18 @@ def _home() -> Home:
 
 
 def _site(home: Home, rules: str | None, config: str | None) -> Site:
-    return Site(os.path.abspath(rules) if rules else home.rules, os.path.abspath(config or DEFAULT_PATH), rules is not None)
+    return Site(
+        os.path.abspath(rules) if rules else home.rules, os.path.abspath(config or DEFAULT_PATH), rules is not None
+    )
 
 
 def _arguments(values: dict[str, Any]) -> Arguments:
     """What click read, as the door reads it."""
-    given = {name: list(value) if isinstance(value, tuple) else [value] for name, value in values.items() if value is not None}
+    given = {
+        name: list(value) if isinstance(value, tuple) else [value]
+        for name, value in values.items()
+        if value is not None
+    }
     return Arguments(given, ())
 
 

@@ -1,4 +1,4 @@
-"""The door that an MTA opens: arguments, environment and stdin become an envelope and a message; a status, an exit code.
+"""The door that an MTA opens: arguments, environment and stdin become an envelope and a message.
 
 Leaves with 0, 75 or 77 and with nothing else, whatever happens; says something on stderr only when it fails, one
 line that begins with an enhanced status code (RFC 3463), the form that Postfix reads; always reads stdin to its end.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TIME_LIMIT = 300  # seconds: shorter than any MTA's own limit, because Postfix bounces at its
 STDIN = 0
 
-# Variables of procmail's rc files: as an argument they would be settings there, and must not be taken for values here.
+# Variables of procmail's rc files: as arguments they are settings there, and must not be taken for values here.
 PROCMAIL_VARIABLES = frozenset(
     "DEFAULT DELIVERED DROPPRIVS EXITCODE HOST INCLUDERC LINEBUF LOCKEXT LOCKFILE LOCKSLEEP LOCKTIMEOUT LOG LOGABSTRACT "
     "LOGFILE MAILDIR MSGPREFIX NORESRETRY ORGMAIL SENDMAIL SENDMAILFLAGS SHELL SHELLFLAGS SHELLMETAS SHIFT SUSPEND "
@@ -191,7 +191,9 @@ def _misused(text: str) -> Status:
 # -- the envelope -----------------------------------------------------------------------------------------------
 
 
-def make_envelope(read: Arguments, environment: Mapping[str, str], user: str, door: str = "deliver") -> Envelope | Status:
+def make_envelope(
+    read: Arguments, environment: Mapping[str, str], user: str, door: str = "deliver"
+) -> Envelope | Status:
     """What the caller says, from arguments first and then from the environment (MTA manuals: see `settings`)."""
     sender = read.last(options.SENDER)
     if sender is None or sender == "-":  # procmail's `-f -` says "whoever it was"
@@ -235,6 +237,6 @@ def _recipient(environment: Mapping[str, str]) -> str | None:
 
 def _detail(environment: Mapping[str, str]) -> str | None:
     """Postfix and OpenSMTPD say EXTENSION, qmail and Courier EXT, Exim LOCAL_PART_SUFFIX with its separator."""
-    return environment.get("EXTENSION") or environment.get("EXT") or environment.get("LOCAL_PART_SUFFIX", "")[1:] or None
-
-
+    return (
+        environment.get("EXTENSION") or environment.get("EXT") or environment.get("LOCAL_PART_SUFFIX", "")[1:] or None
+    )

@@ -48,7 +48,8 @@ def script(config: str | None) -> str:
     import pydeliver
 
     places = [os.path.dirname(os.path.dirname(os.path.abspath(str(module.__file__)))) for module in (pydeliver, re2)]
-    program = f"import sys; sys.path[len(sys.path):] = {list(dict.fromkeys(places))!r}\nfrom pydeliver.cli import main; main()"
+    found = list(dict.fromkeys(places))
+    program = f"import sys; sys.path[len(sys.path):] = {found!r}\nfrom pydeliver.cli import main; main()"
     options = "" if config is None else f"--config {quoted(os.path.abspath(config))} "
     text = _SCRIPT.replace("@PYTHON@", quoted(sys.executable)).replace("@PROGRAM@", quoted(program))
     return text.replace("@OPTIONS@", options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,28 +11,12 @@ import pydeliver
 from pydeliver.agent.rules import Home
 from pydeliver.language.parse import decode, parse
 from pydeliver.language.printer import print_rules
-from pydeliver.mailbox.reader import Entry
 from pydeliver.status import Diagnostic
 from pydeliver.system.disk import make_private, write_atomic
 from pydeliver.vocabulary import catalogue
 from pydeliver.vocabulary.word import Action, Field, Option
 
 PAGES = Path(pydeliver.__file__).parent / "manual"
-
-
-class StandardInput:
-    """A message that came on stdin."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.size = len(data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self.data[offset : offset + length]
-
-    @property
-    def entry(self) -> Entry:
-        return Entry("-", self)  # type: ignore[arg-type]
 
 
 def topics() -> dict[str, str]:
@@ -42,11 +27,17 @@ def topics() -> dict[str, str]:
 def overview() -> str:
     lines = ["The manual: `pydeliver help TOPIC`, or one word of the language, as in `pydeliver help list-id`.", ""]
     lines += [f"    {name:12} {title}" for name, title in topics().items()]
-    kinds = {"fields": Field, "actions": Action, "options": Option}
-    for title, kind in kinds.items():
-        names = [name for name, (_, word) in catalogue().items() if isinstance(word, kind) and name.count(".") <= (kind is not Field)]
+    words = catalogue()
+    fields = [name for name in words if isinstance(words[name][1], Field) and not _is_part(name, words)]
+    actions = [name for name in words if isinstance(words[name][1], Action)]
+    options = [name for name in words if isinstance(words[name][1], Option)]
+    for title, names in (("fields", fields), ("actions", actions), ("options", options)):
         lines += ["", f"{title}: {' · '.join(names)}"]
     return "\n".join(lines)
+
+
+def _is_part(name: str, words: Mapping[str, object]) -> bool:
+    return "." in name and name.rsplit(".", 1)[0] in words
 
 
 def page(topic: str) -> str | None:

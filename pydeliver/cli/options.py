@@ -21,8 +21,12 @@ class Option(Value):
 RULES = Option("rules", ("-m", "--rules"), "Judge by this rule file instead of ~/.config/pydeliver/main.rules.", "FILE")
 SENDER = Option("sender", ("-f", "--sender"), "The envelope sender; '' or <> for a bounce.", "ADDRESS")
 RECIPIENT = Option("recipient", ("-r", "--recipient"), "The envelope recipient.", "ADDRESS")
-DETAIL = Option("detail", ("-a", "--detail"), "What stands behind the + in the recipient; further ones are arg.1 …", "TEXT", True)
-GIVEN = Option("given", ("--given",), "Say what only the caller knows: env.NAME=VALUE or arg.NAME=VALUE.", "NAME=VALUE", True)
+DETAIL = Option(
+    "detail", ("-a", "--detail"), "What stands behind the + in the recipient; further ones are arg.1 …", "TEXT", True
+)
+GIVEN = Option(
+    "given", ("--given",), "Say what only the caller knows: env.NAME=VALUE or arg.NAME=VALUE.", "NAME=VALUE", True
+)
 NOW = Option("now", ("--now",), "Judge as at this time: 2026-12-24 or 2026-12-24T18:00.", "TIME")
 CONFIG = Option("config", ("--config",), "The site's settings, instead of /etc/pydeliver/settings.toml.", "FILE")
 USER = Option("user", ("-d", "--user"), "Deliver for this user; needs root, and becomes that user.", "USER")

@@ -112,13 +112,17 @@ def _literal_implies(operator: str, operand: Node, other: Node) -> bool:
 
 def _amount_implies(one: Node, other: Node) -> bool:
     """Whether every value that fits `one` fits one span of `other`."""
-    if any([operand[0] not in ("number", "range") or isinstance(operand[1], tuple) for operand in (*one[4], *other[4])]):
+    if any(
+        [operand[0] not in ("number", "range") or isinstance(operand[1], tuple) for operand in (*one[4], *other[4])]
+    ):
         return False
     spans = [op.span(other[2], operand) for operand in other[4]]
     return all([any([_within(op.span(one[2], operand), span) for span in spans]) for operand in one[4]])
 
 
-def _within(inner: tuple[float, float, float | None, float | None], outer: tuple[float, float, float | None, float | None]) -> bool:
+def _within(
+    inner: tuple[float, float, float | None, float | None], outer: tuple[float, float, float | None, float | None]
+) -> bool:
     if inner[0] < outer[0] or inner[1] > outer[1]:
         return False
     left_out = [value for value in outer[2:] if value is not None]

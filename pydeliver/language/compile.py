@@ -66,7 +66,9 @@ class Compiler:
         for statement in block.statements:
             if ended and not told and not isinstance(statement, tree.Let):
                 told = True
-                self.report.warning(place, _head(statement), "unreachable", "no message gets here: the evaluation ends above")
+                self.report.warning(
+                    place, _head(statement), "unreachable", "no message gets here: the evaluation ends above"
+                )
             made, ends = self.statement(statement, place)
             nodes.extend(made)
             ended = ended or ends
@@ -85,7 +87,9 @@ class Compiler:
 
     def _rule(self, rule: tree.Rule, place: Place) -> Block:
         if any([not isinstance(part, str) for part in rule.name.parts]):
-            self.report.error(place, rule.name.span, "bad-rule-name", "a rule's name is written out, without values in it")
+            self.report.error(
+                place, rule.name.span, "bad-rule-name", "a rule's name is written out, without values in it"
+            )
         named = replace(place, rule=" ".join(literal(rule.name).split()))
         if isinstance(rule.body, tree.If):
             return self._if(rule.body, named)
@@ -110,12 +114,17 @@ class Compiler:
         name = let.name
         first = name.split(".")[0]
         if self.catalogue.words.get(first) or first in self.catalogue.first_words() or first in ("null", "me"):
-            self.report.error(place, let.name_span, "taken-name", f"`{name}` is a word of the language; choose another name")
+            self.report.error(
+                place, let.name_span, "taken-name", f"`{name}` is a word of the language; choose another name"
+            )
             return
         known = place.lets.get(name)
         if known is not None and known.place.depth == place.depth and known.place.source is place.source:
             self.report.error(
-                place, let.name_span, "taken-name", f"`{name}` is given a second time; the first is in line {known.span.line}"
+                place,
+                let.name_span,
+                "taken-name",
+                f"`{name}` is given a second time; the first is in line {known.span.line}",
             )
             return
         is_condition = isinstance(let.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question)
@@ -140,7 +149,11 @@ class Compiler:
                 named.used = True
 
     def _is_list_file(self, value: tree.Value) -> bool:
-        words = [part.dotted for part in value.parts if isinstance(part, tree.Name)] if isinstance(value, tree.Phrase) else []
+        words = (
+            [part.dotted for part in value.parts if isinstance(part, tree.Name)]
+            if isinstance(value, tree.Phrase)
+            else []
+        )
         return words in (["file"], ["optional", "file"])
 
     # -- commands --
@@ -212,7 +225,9 @@ class Compiler:
             self.report.error(place, command.words[1].span, "unknown-option", f"there is no option `{name}`{near}")
             return
         if place.depth:
-            self.report.error(place, command.span, "option-inside", "options are set at the top level, for every message")
+            self.report.error(
+                place, command.span, "option-inside", "options are set at the top level, for every message"
+            )
             return
         items = command.value.items if isinstance(command.value, tree.List) else (command.value,)
         texts = [literal(item) for item in items if isinstance(item, tree.Text) and _is_literal(item)]
@@ -309,7 +324,9 @@ class Compiler:
             operands.append(made)
         shown = place.source.written(command.span)
         line = command.span.line
-        return (("do", family, action.name, tuple(operands), place.rule, line, place.source.number, shown),), action.final
+        return (
+            ("do", family, action.name, tuple(operands), place.rule, line, place.source.number, shown),
+        ), action.final
 
     def _slot(self, slot: str, value: tree.Value, action: Action, place: Place) -> tuple[str, object] | None:
         items = value.items if isinstance(value, tree.List) else (value,)
@@ -395,7 +412,7 @@ class Compiler:
                 place,
                 phrase.span,
                 "not-a-condition",
-                f"`{phrase.dotted}` is a value, no condition; a condition is given by `let {phrase.dotted} = condition …`",
+                f"`{phrase.dotted}` is a value; a condition is given by `let {phrase.dotted} = condition …`",
             )
             return nothing
         found = reference(phrase, place, self.catalogue, self.report)
@@ -443,13 +460,15 @@ class Compiler:
                 f"`{on.field.name}` can't be asked with `{operator}`; it takes {', '.join(operators)}",
             )
         if comparison.exactly and (operator in (*op.ORDERS, op.EXISTS) or on.field.kind not in TEXTUAL):
-            self.report.error(place, comparison.operator_span, "wrong-operator", f"`exactly` says nothing beside `{operator}`")
+            self.report.error(
+                place, comparison.operator_span, "wrong-operator", f"`exactly` says nothing beside `{operator}`"
+            )
         if comparison.negated and on.field.many and operator != op.EXISTS:
             self.report.warning(
                 place,
                 comparison.operator_span,
                 "not-with-many",
-                f"`{on.field.name}` can have many values: this is true only when none of them matches, or there is none",
+                f"`{on.field.name}` can have many values: this is true only when none of them matches",
             )
 
 

@@ -243,6 +243,8 @@ class Slip:
             yield self._edit(at, at + 1, kinds, "lone-else", "this `else` follows no `if`", 1)
         if kind in ("RBRACE", "RPAREN", "RSQUARE"):
             yield self._edit(at, at + 1, [], "closes-nothing", f"this {token} closes nothing", 0.8)
+        if kind == "ELSE" and "RBRACE" in accepted:
+            yield self._edit(at, at, ["RBRACE"], "missing-braces", block, 0.5)
         if "LBRACE" not in accepted:
             return
         if kind == "SEPARATOR":
@@ -250,12 +252,18 @@ class Slip:
         if kind in ENDS:
             yield self._edit(at, at, ["LBRACE", "RBRACE"], "missing-braces", block, 1)
             for first in self._first_actions():
+                if self.tokens[first - 1] == "then":
+                    opening = [self._made("LBRACE", first), *self.tokens[first:at]]
+                    message, place = "instead of `then` write `{`", self.tokens[first - 1]
+                    yield Edit(first - 1, at, [*opening, self._made("RBRACE")], place, "foreign-word", message, 0)
                 opening = [self._made("LBRACE", first), *self.tokens[first:at]]
                 place = self.tokens[first]
                 yield Edit(first, at, [*opening, self._made("RBRACE")], place, "missing-braces", block, 0.1)
                 yield Edit(first, at, opening, place, "missing-braces", block, 0.1)
         if self.tokens[at - 1].type == "ELSE" and kind not in ENDS:
             last = next(i for i in range(at, len(self.tokens)) if self.tokens[i].type in ENDS)
+            if "LBRACE" in [one.type for one in self.tokens[at:last]]:
+                yield self._edit(at, at, ["IF"], "missing-if", f"expected `if` before {self.shown(token)}", 0.2)
             inside = [self._made("LBRACE"), *self.tokens[at:last], self._made("RBRACE", last)]
             yield Edit(at, last, inside, token, "missing-braces", block, 0.4)
 
@@ -328,7 +336,7 @@ class Slip:
         if self._token.type != "$END":
             yield self._edit(at, at + 1, ["BROKEN"], "unexpected", message, 1.5)
             yield self._edit(at, at + 1, [], "unexpected", message, 1.6)
-        if self._last is not None:
+        if self._last is not None and self._token.type not in ENDS:
             yield self._edit(
                 at - 1, at, [], "unexpected", f"leave out `{self._last}` before {self.shown(self._token)}", 2
             )

@@ -115,7 +115,7 @@ def span_of(token: Token) -> Span:
 
 
 def _goes_on(last: str, token: Token) -> bool:
-    return last in GOES_ON_AFTER or token.type in GOES_ON_BEFORE or token in CONTINUING_WORDS
+    return last in GOES_ON_AFTER or token.type in GOES_ON_BEFORE or token.value in CONTINUING_WORDS
 
 
 def _separator(token: Token) -> Token:

@@ -100,7 +100,8 @@ def compile_rules(
 ) -> Compiled:
     """Compile the rule file `path` with content `data`, and what it includes.
 
-    `variables` are the environment variables that rules may read. `grammar_cache` is a folder that only the user can write, for the parser's tables; None builds them anew.
+    `variables` are the environment variables that rules may read. `grammar_cache` is a folder that only the user can
+    write, for the parser's tables; None builds them anew.
     """
     loader = _Loader(library, variables, grammar_cache)
     block, source = loader.tree_of(path, data)

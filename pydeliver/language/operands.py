@@ -7,11 +7,9 @@ from datetime import date
 
 from pydeliver.language import tree
 from pydeliver.language.pattern import Problem, prepare
-from pydeliver.language.scope import Catalogue, Place, Reference, Report, literal, reference
-from pydeliver.mail import address
-from pydeliver.mail.folding import fold
+from pydeliver.language.scope import Catalogue, Place, Reference, Report, reference
 from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import ADDRESS, DURATION, IDENTIFIER, MOMENT, NUMBER, SIZE, TEXTUAL, within_brackets
+from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL
 
 SIZES = {"b": 1, "byte": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 DURATIONS = {
@@ -62,7 +60,9 @@ class Values:
         """Count one more condition or value; False once the rules have become too large."""
         self._spent += 1
         if self._spent == MAX_VALUES:
-            self.report.error(place, span, "too-large", f"written out, these rules hold more than {MAX_VALUES:,} values")
+            self.report.error(
+                place, span, "too-large", f"written out, these rules hold more than {MAX_VALUES:,} values"
+            )
         return self._spent < MAX_VALUES
 
     # -- texts --
@@ -76,7 +76,9 @@ class Values:
             made = part if isinstance(part, str) else self._value(part, place)
             parts.extend(made if isinstance(made, list) else [made])
         if sum([len(part) for part in parts if isinstance(part, str)]) > MAX_TEXT:
-            self.report.error(place, text.span, "too-large", f"written out, this text is longer than {MAX_TEXT:,} characters")
+            self.report.error(
+                place, text.span, "too-large", f"written out, this text is longer than {MAX_TEXT:,} characters"
+            )
             return ""
         if all([isinstance(part, str) for part in parts]):
             return "".join([str(part) for part in parts])
@@ -182,7 +184,7 @@ class Values:
             if len(words) != 2 + optional or not isinstance(path, tree.Text) or not path.parts:
                 return self._wrong(place, phrase, 'a list file is written `in file "~/customers"`')
             if side.operator != op.IN or side.on.field.kind not in TEXTUAL:
-                return self._wrong(place, phrase, 'a list file follows `in` behind a text or an address')
+                return self._wrong(place, phrase, "a list file follows `in` behind a text or an address")
             template = self.template(path, place)
             if not isinstance(template, str):
                 return self._wrong(place, phrase, "the name of a list file is written out, without values in it")
@@ -202,22 +204,11 @@ class Values:
                 return self._wrong(place, value, "a glob is written out, without values in it")
             return [("template", template)]
         if side.operator == op.LIKE:
-            return [("glob", op.cut_glob(fold(template)), op.cut_glob(template))]
+            return [op.glob(template)]
         if not template and side.operator not in (op.IS, op.IN):
             return self._wrong(place, value, f"every text {side.operator} the empty text", "empty-text")
         self._doubt(template, value, side, place)
-        plain = self._normal(template, side)
-        return [("text", fold(plain), plain)]
-
-    def _normal(self, text: str, side: Side) -> str:
-        """A literal in the form that the field's values have."""
-        if side.operator in (op.IS, op.IN):
-            if side.on.field.kind == ADDRESS:
-                found = address.parse_one(text)
-                return text if found is None else found.address
-            if side.on.field.kind == IDENTIFIER:
-                return within_brackets(text)
-        return " ".join(text.split()) if text.strip() else text
+        return [op.literal(template, side.on.field.kind, side.operator)]
 
     def _doubt(self, text: str, value: tree.Value, side: Side, place: Place) -> None:
         word = side.on.field
@@ -237,7 +228,11 @@ class Values:
         if not isinstance(value, tree.Pattern):
             return self._wrong(place, value, "`matches` is followed by a /pattern/")
         if value.flags:
-            report = "patterns ignore case; drop the `i`" if value.flags == "i" else f"a pattern has no flags; drop `{value.flags}`"
+            report = (
+                "patterns ignore case; drop the `i`"
+                if value.flags == "i"
+                else f"a pattern has no flags; drop `{value.flags}`"
+            )
             return self._wrong(place, value, report, "pattern-flags")
         found = prepare(value.text)
         if isinstance(found, Problem):

@@ -154,7 +154,7 @@ def _capture_names(text: str) -> tuple[str, ...] | Problem:
         place, length = min(found)
         start = place + length
         at = start
-        if place and text[place - 1] == "\\" or text[start : start + 1] in ("=", "!"):
+        if (place and text[place - 1] == "\\") or text[start : start + 1] in ("=", "!"):
             continue
         end = text.find(">", start)
         name = text[start:end] if end >= 0 else text[start:]

@@ -22,6 +22,7 @@ from pydeliver.language.mistakes import Mistakes
 LOOKED_AHEAD = 8  # tokens behind a slip that are tried with each edit
 LEAST_READ = 2  # of them must be read for an edit to be believed
 LONGEST_STATEMENT = 60  # tokens before a slip; behind more, no edit is tried
+MOST_CHANGES = 500  # to one file; a text that needs more is no rule file, and what is left of it is not read
 
 _SYNCHRONISING = frozenset({"SEPARATOR", "LBRACE", "RBRACE", "$END"})
 _EDGES = frozenset({"SEPARATOR", "LBRACE", "RBRACE"})
@@ -81,6 +82,7 @@ class _Walk:
         self.depth = 0  # of blocks
         self.least_left = len(tokens) + 1  # as many tokens were left at the last edit; fewer must be at the next
         self.told: set[tuple[int, str]] = set()
+        self.changes = 0
 
     def mended(self) -> list[Token]:
         tokens = self.tokens
@@ -88,6 +90,9 @@ class _Walk:
             kind = tokens[at].type
             after = self.tables.feed(self.stack, kind)
             if after is None:
+                self.changes += 1
+                if self.changes > MOST_CHANGES or self.mistakes.full:
+                    return self._cut_off(at)
                 if not self._edited(at):
                     self._give_up(at)
                 continue
@@ -119,9 +124,7 @@ class _Walk:
         if left >= self.least_left or at - start > LONGEST_STATEMENT or self.mistakes.closed(line):
             return False
         header = next((i for i in range(at - 1, start - 1, -1) if self.tokens[i].type == "IF"), start)
-        slip = Slip(
-            self.tables, self.tokens, [*self.before, self.stack], at, start, header, self.words, self.actions
-        )
+        slip = Slip(self.tables, self.tokens, [*self.before, self.stack], at, start, header, self.words, self.actions)
         best, gained = None, 0.0
         for edit in slip.candidates():
             read = self._read_behind(edit, at)
@@ -150,9 +153,10 @@ class _Walk:
             if after is None:
                 break
             stack, reached = after, reached + 1
-        if reached <= at or (reached < last and reached - at <= LEAST_READ):
+        believed = 1 if edit.name == "missing-braces" else LEAST_READ + 1  # what follows may lack its braces too
+        if reached < last and reached - at < believed:
             return 0
-        return min(reached - at, LOOKED_AHEAD)
+        return LOOKED_AHEAD if reached == len(self.tokens) else min(reached - at, LOOKED_AHEAD)
 
     def _tell(self, line: int, edit: Edit) -> None:
         if (line, edit.message) not in self.told:
@@ -162,6 +166,16 @@ class _Walk:
     def _silent(self, line: int, start: int, at: int) -> bool:
         """Whether it has been told already that something is wrong here."""
         return self.mistakes.on_line(line) > 0 or any(token.type == "BROKEN" for token in self.tokens[start:at])
+
+    def _cut_off(self, at: int) -> list[Token]:
+        """The tokens before the statement of a slip, their blocks closed."""
+        kept = self.tokens[: self._start(at)]
+        while kept and kept[-1].type == "SEPARATOR":
+            kept.pop()
+        end = self.tokens[-1]
+        if kept and kept[-1].type == "ELSE":
+            kept.pop()
+        return [*kept, *[token_like(end, "RBRACE", "}")] * self.depth, end]
 
     # -- what can't be guessed ----------------------------------------------------------------------------------------
 
@@ -200,7 +214,7 @@ class _Walk:
             return "this } closes nothing"
         if token.type == "ELSE" and at == start:
             return "this `else` follows no `if`"
-        slip = Slip(
-            self.tables, self.tokens, [*self.before, self.stack], at, start, start, self.words, self.actions
-        )
+        slip = Slip(self.tables, self.tokens, [*self.before, self.stack], at, start, start, self.words, self.actions)
+        if token.type == "$END" or token == "\n":
+            return f"expected {slip.expected()} before {slip.shown(token)}"
         return f"{slip.shown(token)} is not expected here; expected {slip.expected()}"

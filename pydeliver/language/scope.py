@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 from pydeliver.language import tree
 from pydeliver.status import Diagnostic
-from pydeliver.vocabulary.word import NOTHING, OF_FIELD, OF_NAME, OF_NUMBER, OF_TEXT, Action, Field, Option, Word
+from pydeliver.vocabulary.operator import OPERATORS
+from pydeliver.vocabulary.word import NOTHING, OF_FIELD, OF_NAME, OF_NUMBER, OF_TEXT, TEXT, Action, Field, Option, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,7 @@ class Source:
             text = self.lines[first][span.column - 1 : span.end_column - 1]
         else:
             inner = self.lines[first + 1 : last]
-            text = " ".join(
-                [self.lines[first][span.column - 1 :], *inner, self.lines[last][: span.end_column - 1]]
-            )
+            text = " ".join([self.lines[first][span.column - 1 :], *inner, self.lines[last][: span.end_column - 1]])
         return " ".join(text.split())
 
 
@@ -144,11 +143,16 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
     family, word = found
     if word.argument == OF_NAME and argument and argument not in catalogue.variables:
         near = catalogue.near(argument.upper(), list(catalogue.variables))
-        report.error(place, head.span, "unknown-variable", f"`{head.dotted}` is not among the variables that rules may read{near}")
+        report.error(
+            place,
+            head.span,
+            "unknown-variable",
+            f"`{head.dotted}` is not among the variables that rules may read{near}",
+        )
         return None
     if word.argument == NOTHING or argument:
         if len(parts) > 1:
-            report.error(place, parts[1].span, "unexpected", f"nothing can stand between `{head.dotted}` and an operator")
+            _unexpected(head, parts[1], place, catalogue, report)
             return None
         return Reference(family, word, argument)
     if word.argument == OF_TEXT:
@@ -157,10 +161,25 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
         if len(parts) < 2:
             report.error(place, head.span, "missing", f"`{word.name}` needs a field: `{word.example}`")
             return None
-        counted = reference(parts[1] if len(parts) == 2 else tree.Phrase(parts[1].span, parts[1:]), place, catalogue, report)
+        counted = reference(
+            parts[1] if len(parts) == 2 else tree.Phrase(parts[1].span, parts[1:]), place, catalogue, report
+        )
         return None if counted is None else Reference(family, word, counted.node)
     report.error(place, head.span, "missing", f"`{word.name}` needs a name behind a dot: `{word.example}`")
     return None
+
+
+def _unexpected(head: tree.Name, extra: tree.Value, place: Place, catalogue: Catalogue, report: Report) -> None:
+    """Something stands behind a field that takes nothing: most often a misspelt operator."""
+    if isinstance(extra, tree.Name):
+        near = catalogue.near(extra.dotted, [word for operator in OPERATORS[TEXT] for word in operator.split()])
+        report.error(
+            place, extra.span, "unknown-word", f"`{extra.dotted}` is not known here{near or '; expected an operator'}"
+        )
+    else:
+        report.error(
+            place, extra.span, "unexpected", f"expected an operator behind `{head.dotted}`, like `is` or `contains`"
+        )
 
 
 def _of_text(family: str, word: Field, parts: tuple[tree.Value, ...], place: Place, report: Report) -> Reference | None:

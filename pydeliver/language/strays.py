@@ -64,7 +64,7 @@ def found(grammar: Grammar, raw: list[Token]) -> bool:
     for token in raw:
         if token.type in _STRAY:
             return True
-        if token.type == "NAME" and (token in ELSE_IF or token == "require" or _capital(grammar, token)):
+        if token.type == "NAME" and (token.value in ELSE_IF or token.value == "require" or _capital(grammar, token)):
             return True
     return False
 
@@ -330,7 +330,10 @@ class _Reader:
         elif not _ASSIGNMENT.match(text):
             return False
         self.foreign["a procmail recipe"].append(first)
-        self.mended = [token_like(first, "BROKEN", ""), *[token for token in line if token.type in ("LINE_END", "COMMENT")]]
+        self.mended = [
+            token_like(first, "BROKEN", ""),
+            *[token for token in line if token.type in ("LINE_END", "COMMENT")],
+        ]
         return True
 
     def _sieve(self, line: list[Token]) -> None:
@@ -338,8 +341,8 @@ class _Reader:
         first = next((token for token in line if token.type not in ("LINE_END", "COMMENT")), None)
         marks = [
             i for i, token in enumerate(line)
-            if token == ":" and _SIEVE_TAG.match(self.source, token.start_pos or 0)
-            or token == "require" and i + 1 < len(line) and line[i + 1].type in ("LSQUARE", "TEXT")
+            if (token == ":" and _SIEVE_TAG.match(self.source, token.start_pos or 0))
+            or (token == "require" and i + 1 < len(line) and line[i + 1].type in ("LSQUARE", "TEXT"))
         ]  # fmt: skip
         if first is None or not marks:
             return
@@ -360,9 +363,9 @@ class _Reader:
     def tell_foreign(self) -> None:
         for what, lines in self.foreign.items():
             if lines:
-                count = f"{len(lines)} such line{'s' * (len(lines) > 1)}"
-                message = f"this looks like {what}: `pydeliver import` turns it into rules ({count})"
-                self._tell(lines[0], "foreign-file", message)
+                count = f" ({len(lines)} such lines)" if len(lines) > 1 else ""
+                message = f"this looks like {what}, which is another language{count}"
+                self._tell(lines[0], "foreign-language", message)
 
 
 def _touching(tokens: list[Token]) -> int:

@@ -29,8 +29,8 @@ class Envelope(Value):
     user: str = ""
     queue_id: str = ""
     door: str = "deliver"
-    arguments: Mapping[str, str] = {}  # noqa: RUF012 - a default that is never written
-    environment: Mapping[str, str] = {}  # noqa: RUF012
+    arguments: Mapping[str, str] = {}
+    environment: Mapping[str, str] = {}
 
 
 def sender_from(text: str) -> str:

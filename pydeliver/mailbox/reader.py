@@ -17,7 +17,16 @@ from pydeliver.status import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
+
+    class Source(Protocol):
+        """As `mail.Message` reads one."""
+
+        @property
+        def size(self) -> int: ...
+
+        def read(self, offset: int, length: int) -> bytes: ...
+
 
 LINE = 64 << 10  # a longer line is read in pieces
 
@@ -29,7 +38,7 @@ class Entry(Value):
     """
 
     label: str
-    source: Part
+    source: Source
 
 
 class Part:

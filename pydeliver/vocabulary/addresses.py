@@ -68,7 +68,14 @@ def with_parts(name: str, read: Reader, about: str, example: str, many: bool) ->
     return (
         whole,
         *[
-            Field(f"{name}.{part}", TEXT, part_of(read, part), f"{name}: {said}", f'{name}.{part} is "{sample[part]}"', many)
+            Field(
+                f"{name}.{part}",
+                TEXT,
+                part_of(read, part),
+                f"{name}: {said}",
+                f'{name}.{part} is "{sample[part]}"',
+                many,
+            )
             for part, said in _PARTS
         ],
     )
@@ -79,7 +86,13 @@ _FIELDS = (
     ("to", ("to",), "the addresses in To", 'to is "team@example.org"', True),
     ("cc", ("cc",), "the addresses in Cc", 'cc contains "accounting"', True),
     ("bcc", ("bcc",), "the addresses in Bcc", "bcc exists", True),
-    ("sender", ("sender",), "the address in Sender: who sent it for the author", 'sender ends with "@lists.example.org"', False),
+    (
+        "sender",
+        ("sender",),
+        "the address in Sender: who sent it for the author",
+        'sender ends with "@lists.example.org"',
+        False,
+    ),
     ("reply-to", ("reply-to",), "the addresses in Reply-To", 'reply-to.domain is not "example.org"', True),
     ("recipient", _RECIPIENTS, "the addresses in To, Cc, Bcc and their Resent- forms", "recipient is me", True),
 )

@@ -96,10 +96,26 @@ def _defer(draft: Draft, operands: tuple[Any, ...]) -> None:
 
 
 WORDS = (
-    Action("file", ("file MAILBOXES",), _file, "put the message into a mailbox, or several, and end", 'file "Work/Boss"', True),
-    Action("copy", ("copy file MAILBOXES",), _copy, "put a copy into a mailbox and go on", 'copy file "Archive/{now.year}"'),
+    Action(
+        "file",
+        ("file MAILBOXES",),
+        _file,
+        "put the message into a mailbox, or several, and end",
+        'file "Work/Boss"',
+        True,
+    ),
+    Action(
+        "copy", ("copy file MAILBOXES",), _copy, "put a copy into a mailbox and go on", 'copy file "Archive/{now.year}"'
+    ),
     Action("keep", ("keep",), _keep, "put the message into the default mailbox and end", "keep", True),
     Action("discard", ("discard", "discard for good"), _discard, "drop the message and end", "discard", True),
-    Action("reject", ("reject TEXT",), _reject, "refuse the message: the sender is told why", 'reject "no such project here"', True),
+    Action(
+        "reject",
+        ("reject TEXT",),
+        _reject,
+        "refuse the message: the sender is told why",
+        'reject "no such project here"',
+        True,
+    ),
     Action("defer", ("defer TEXT",), _defer, "ask the mail server to try again later", 'defer "back on Monday"', True),
 )

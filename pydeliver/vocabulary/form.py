@@ -47,11 +47,37 @@ def _log(draft: Draft, operands: tuple[Any, ...]) -> None:
 
 
 WORDS = (
-    Action("mark", ("mark FLAGS",), _mark, "set flags that a mail reader shows", "mark seen, flagged", choices=tuple(FLAGS)),
+    Action(
+        "mark", ("mark FLAGS",), _mark, "set flags that a mail reader shows", "mark seen, flagged", choices=tuple(FLAGS)
+    ),
     Action("label", ("label LABELS",), _label, "set keywords that a mail reader shows", 'label "todo"'),
-    Action("set header", ("set header NAME = TEXT",), _edit("set"), "give a header field a value, in place of those it has", 'set header "X-Large" = "yes"'),
-    Action("add header", ("add header NAME = TEXT",), _edit("add"), "add a header field above the others", 'add header "X-Seen-By" = "pydeliver"'),
-    Action("remove header", ("remove header NAME",), _edit("remove"), "remove every occurrence of a header field", 'remove header "X-Priority"'),
-    Action("prefix subject", ("prefix subject TEXT",), _prefix, "put a text before the subject, once", 'prefix subject "[list] "'),
+    Action(
+        "set header",
+        ("set header NAME = TEXT",),
+        _edit("set"),
+        "give a header field a value, in place of those it has",
+        'set header "X-Large" = "yes"',
+    ),
+    Action(
+        "add header",
+        ("add header NAME = TEXT",),
+        _edit("add"),
+        "add a header field above the others",
+        'add header "X-Seen-By" = "pydeliver"',
+    ),
+    Action(
+        "remove header",
+        ("remove header NAME",),
+        _edit("remove"),
+        "remove every occurrence of a header field",
+        'remove header "X-Priority"',
+    ),
+    Action(
+        "prefix subject",
+        ("prefix subject TEXT",),
+        _prefix,
+        "put a text before the subject, once",
+        'prefix subject "[list] "',
+    ),
     Action("log", ("log TEXT",), _log, "write a line into the delivery log", 'log "from {from.domain}"'),
 )

@@ -14,7 +14,16 @@ Operands as a plan holds them, told apart by their first item:
 from __future__ import annotations
 
 from pydeliver.mail.folding import fold
-from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL
+from pydeliver.vocabulary.word import (
+    ADDRESS,
+    DURATION,
+    IDENTIFIER,
+    MOMENT,
+    NUMBER,
+    SIZE,
+    TEXTUAL,
+    within_brackets,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,6 +163,23 @@ def _asked(
         return compare((fold(text) if folded else text,))(texts)
 
     return against_text
+
+
+def literal(text: str, kind: str, operator: str) -> Operand:
+    """A text as it is written in a rule, in the form that the field's values have."""
+    plain = " ".join(text.split()) if text.strip() else text
+    if operator in (IS, IN) and kind == ADDRESS:
+        from pydeliver.mail import address
+
+        found = address.parse_one(text)
+        plain = plain if found is None else found.address
+    elif operator in (IS, IN) and kind == IDENTIFIER:
+        plain = within_brackets(text)
+    return ("text", fold(plain), plain)
+
+
+def glob(text: str) -> Operand:
+    return ("glob", cut_glob(fold(text)), cut_glob(text))
 
 
 def cut_glob(text: str) -> tuple[tuple[str, ...], ...]:

@@ -39,7 +39,13 @@ def _zone(values: tuple[str, ...]) -> str:
 
 
 WORDS = (
-    Option("mailboxes", "where mailbox names are looked up, and in which layout", 'set mailboxes = "~/Maildir"', _folder, kinds=LAYOUTS),
+    Option(
+        "mailboxes",
+        "where mailbox names are looked up, and in which layout",
+        'set mailboxes = "~/Maildir"',
+        _folder,
+        kinds=LAYOUTS,
+    ),
     Option("default", "the default mailbox, INBOX in rules", 'set default = "~/Maildir"', _folder),
     Option("me", "your own addresses", 'set me = "bob@example.org", "bob@example.com"', _addresses, many=True),
     Option("timezone", "the zone in which times of day and dates are read", 'set timezone = "Europe/Berlin"', _zone),

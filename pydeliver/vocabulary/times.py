@@ -60,10 +60,24 @@ def _moment(name: str, read: Reader, about: str, example: str) -> tuple[Field, .
     return (
         Field(name, MOMENT, read, about, example),
         *[
-            Field(f"{name}.{part}", NUMBER, _part(read, part), f"{name}: the {part} as a number", f"{name}.{part} is {sample}", digits=digits)
+            Field(
+                f"{name}.{part}",
+                NUMBER,
+                _part(read, part),
+                f"{name}: the {part} as a number",
+                f"{name}.{part} is {sample}",
+                digits=digits,
+            )
             for part, sample, digits in (("year", 2026, 4), ("month", 12, 2), ("day", 24, 2), ("hour", 9, 2))
         ],
-        Field(f"{name}.weekday", TEXT, _part(read, "weekday"), f"{name}: the day of the week in English", f'{name}.weekday in "saturday", "sunday"', choices=WEEKDAYS),
+        Field(
+            f"{name}.weekday",
+            TEXT,
+            _part(read, "weekday"),
+            f"{name}: the day of the week in English",
+            f'{name}.weekday in "saturday", "sunday"',
+            choices=WEEKDAYS,
+        ),
     )
 
 

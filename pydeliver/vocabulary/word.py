@@ -122,7 +122,21 @@ class Facts:
 class Draft:
     """What has been decided so far for one message; becomes the verdict."""
 
-    __slots__ = ("cancelled", "deliveries", "edits", "facts", "file", "flags", "labels", "line", "log", "notes", "outcome", "rule", "text")
+    __slots__ = (
+        "cancelled",
+        "deliveries",
+        "edits",
+        "facts",
+        "file",
+        "flags",
+        "labels",
+        "line",
+        "log",
+        "notes",
+        "outcome",
+        "rule",
+        "text",
+    )
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -139,9 +153,7 @@ class Draft:
 
     def deliver(self, mailbox: str, final: bool) -> None:
         """Add a delivery in the form the message has by now; an identical one is made once."""
-        made = Delivery(
-            mailbox, self.flags, self.labels, self.edits, self.line, self.file, self.rule, final
-        )
+        made = Delivery(mailbox, self.flags, self.labels, self.edits, self.line, self.file, self.rule, final)
         for number, earlier in enumerate(self.deliveries):
             if earlier.form == made.form:
                 if final:
@@ -209,6 +221,8 @@ Word = Field | Action | Option
 def shown_as(kind: str, value: Any, whole: bool = False) -> str:
     """One value as text: an address whole or as addr-spec, an identifier with or without what stands around <…>."""
     if kind == ADDRESS:
+        if not value.local and not value.domain:
+            return ""  # the null sender
         return value.text if whole else value.address  # type: ignore[no-any-return]
     if kind == IDENTIFIER and not whole:
         return within_brackets(value)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydeliver.agent import World, completed, decide, program_of
 from pydeliver.agent.rules import Home
 from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import Message, split_from_line
-from pydeliver.mailbox.reader import Entry
+from pydeliver.mailbox.reader import Entry, entries
 from pydeliver.plan import Plan
 from pydeliver.status import Status
 from pydeliver.verdict import Verdict
@@ -31,6 +31,25 @@ class Rehearsal:
     message: Message
     verdict: Verdict
     problems: tuple[str, ...]
+
+
+class _Whole:
+    """A message that is in memory whole, as it came on stdin."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+
+def messages(path: str, subfolders: bool, stdin: BinaryIO) -> Iterator[Entry]:
+    """The messages at a path: a file, a Maildir, an mbox; `-` is one message on stdin. Raises OSError."""
+    if path == "-":
+        yield Entry("-", _Whole(stdin.read()))
+    else:
+        yield from entries(path, subfolders=subfolders)
 
 
 class _WithoutFrom:

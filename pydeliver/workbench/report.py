@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from pydeliver.agent.rules import Distrust
 from pydeliver.plan import Plan
 from pydeliver.status import Diagnostic
-from pydeliver.system.disk import Distrust
-from pydeliver.vocabulary.word import Delivery
+from pydeliver.verdict import Delivery
 from pydeliver.workbench.rehearse import Rehearsal
 
 Style = Callable[[str, str], str]  # (text, what it is) to the text as shown

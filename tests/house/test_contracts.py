@@ -123,7 +123,7 @@ def test_the_inside_of_a_mailbox_is_refused_to_the_commands(house: Path) -> None
     plant(house, "cli", {f"pydeliver.mailbox.{inside}"})
     kept, said = lint(house, "--contract", "cli")
     assert not kept
-    assert named(said) == {f"pydeliver.mailbox.{inside}"}, said
+    assert f"pydeliver.mailbox.{inside}" in named(said), said
 
 
 def test_every_contract_is_planted_against() -> None:
