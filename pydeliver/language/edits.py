@@ -234,9 +234,8 @@ class Slip:
         block = "the actions of an `if` stand between { and }"
         if kind == "SEPARATOR" and self._next.type in ("LBRACE", "ELSE"):
             yield self._edit(at, at + 1, [], "stray-separator", f"leave out the `;` before `{self._next}`", 0)
-        if kind == "ELSE" and self._last is None and at and self.tokens[at - 1].type == "SEPARATOR":
-            if at > 1 and self.tokens[at - 2].type == "RBRACE":
-                yield self._edit(at - 1, at, [], "stray-separator", "leave out the `;` before `else`", 0.1)
+        if kind == "ELSE" and [one.type for one in self.tokens[max(at - 2, 0) : at]] == ["RBRACE", "SEPARATOR"]:
+            yield self._edit(at - 1, at, [], "stray-separator", "leave out the `;` before `else`", 0.1)
         if kind == "ELSE":
             kinds = [] if self._next.type == "IF" else ["BROKEN"]
             kinds = kinds if self._last is None else ["SEPARATOR", *kinds]

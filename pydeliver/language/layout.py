@@ -68,12 +68,12 @@ def arrange(raw: list[Token]) -> Layout:
             comments.append(Comment(span_of(token), token.rstrip(), blank, own_line=fresh))
             blank = False
             continue
-        if blank:
-            after_blank.add((token.line or 1, token.column or 1))
-        fresh = blank = False
         if kind == "SEMICOLON":
             separator = separator or _separator(token)
             continue
+        if blank:
+            after_blank.add((token.line or 1, token.column or 1))
+        fresh = blank = False
         last = tokens[-1].type if tokens else "SEPARATOR"
         if separator is None and line_end is not None and not _goes_on(last, token):
             separator = _separator(line_end)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 
 from lark.lexer import Token
 
@@ -118,7 +119,7 @@ class _Reader:
         self.mended = []
         if self._procmail(line):
             return True
-        for first, second in zip(line, line[1:], strict=False):
+        for first, second in pairwise(line):
             if second.type == "OPEN_TEXT" and first == '""' and first.end_pos == second.start_pos:
                 self.mistakes.add(first, "open-text", 'this long text is never closed: """ is missing')
                 return self._cut(line, first)
@@ -374,7 +375,7 @@ def _touching(tokens: list[Token]) -> int:
         first.end_pos == second.start_pos
         and (first.type in _QUOTED or second.type in _QUOTED)
         and (first[-1:].isalnum() or second[:1].isalnum() or first.type == second.type)
-        for first, second in zip(tokens, tokens[1:], strict=False)
+        for first, second in pairwise(tokens)
     )
 
 

@@ -58,10 +58,12 @@ class Location(Value):
 
 
 def layout_of(root: str) -> str:
-    """The layout of an existing root: Maildir++ if it is a Maildir itself or not there yet, else nested."""
-    if os.path.isdir(root) and not os.path.isdir(root + "/cur"):
-        return "nested"
-    return "maildir++"
+    """The layout of a root: nested if it holds something but is no Maildir itself, else Maildir++."""
+    try:
+        names = os.listdir(root)
+    except OSError:
+        return "maildir++"
+    return "nested" if names and "cur" not in names else "maildir++"
 
 
 def locate(store: Store, name: str) -> Location | Status:

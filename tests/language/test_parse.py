@@ -87,7 +87,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(path: Path) -> N
         ('"a{b.c}d"', text("a", name("b.c"), "d")),
         ('"{1}"', text(name("1"))),
         ('"{lower(x)}"', text(t.Call(AT, name("lower"), (name("x"),)))),
-        ('"{first 3 subject}"', text(t.Phrase(AT, (name("first"), t.Number(AT, 3), name("subject"))))),
+        ('"{first 3 of x}"', text(t.Phrase(AT, (name("first"), t.Number(AT, 3), name("of"), name("x"))))),
         (r'"\"\\\n\t\{\}}\Junk"', text('"\\\n\t{}}\\Junk')),
         ('"""a"b"""', text('a"b')),
         ('"""\n    a\n      {b}\n    """', text("a\n  ", name("b"), "\n")),
@@ -277,7 +277,7 @@ def test_statements_end_at_the_line_end_or_a_semicolon_or_a_brace(written: str) 
         "not\na",
         "(\na\n)",
         'from is [\n"a",\n"b",\n]',
-        "seen within\n7 days" if False else "seen\nwithin 7 days",
+        "seen\nwithin 7 days",
         'from is "a", # comment\n # another\n "b"',
     ],
 )
@@ -339,7 +339,7 @@ def test_bytes_of_a_good_file_are_its_text() -> None:
 
 
 def test_bad_bytes_are_told_where_they_stand_once_a_line() -> None:
-    shown, found = decode(b"keep\nfile \"\xff\xfe\" # \xe4\n\x00", "main.rules")
+    shown, found = decode(b'keep\nfile "\xff\xfe" # \xe4\n\x00', "main.rules")
     assert shown == 'keep\nfile "\ufffd\ufffd" # \ufffd\n\ufffd'
     assert [(one.line, one.column, one.name) for one in found] == [(2, 7, "bad-byte"), (3, 1, "bad-byte")]
     assert "0xff" in found[0].message
@@ -388,20 +388,22 @@ def test_a_file_that_is_too_long_is_told() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["(", ")", "{", "}", "[", "{\n", "if ", "not ", '"', '""" ', "/", "/[", "a ", "a,", "a:", "a\n", "1.", "\\", "“", "=",
-     "\x00", "!", "if a { ", "else ", "@\n", "'a", ":0\n", "~/", "a-", "1-", "\n ", "#\n", "let x = (\n", '"a{', '"\\'],
+    ["(", ")", "{", "}", "[", "{\n", "if ", "not ", '"', '""" ', "/", "/[", "a ", "a,", "a:", "a\n", "1.", "\\", "“",
+     "=", "\x00", "!", "if a { ", "else ", "@\n", "'a", ":0\n", "~/", "a-", "1-", "\n ", "#\n",
+     "let x = (\n", '"a{', '"\\'],
 )  # fmt: skip
 def test_a_mountain_of_anything_is_answered(piece: str) -> None:
-    source = piece * (200_000 // len(piece))
+    source = piece * (20_000 // len(piece))
     found = parse(source, "main.rules").diagnostics
     assert all(in_file(one, source) for one in found)
 
 
 # -- anything ---------------------------------------------------------------------------------------------------
 
-WORDS = ["if", "else", "rule", "let", "condition", "and", "or", "not", "is", "contains", "starts", "with", "in", "exists",
-         "exactly", "from", "file", '"x"', '"a{b}"', "7 days", "9..17", "/x/", "{", "}", "(", ")", "[", "]", ",", ";", "=",
-         "\n", "# c\n", "<", '"', "“x”", "Work/Boss", "==", "elif", "then", "IF", "2026-1-1", ":0", '"""']  # fmt: skip
+WORDS = ["if", "else", "rule", "let", "condition", "and", "or", "not", "is", "contains", "starts", "with", "in",
+         "exists", "exactly", "from", "file", '"x"', '"a{b}"', "7 days", "9..17", "/x/", "{", "}", "(", ")", "[", "]",
+         ",", ";", "=", "\n", "# c\n", "<", '"', "“x”", "Work/Boss", "==", "elif", "then", "IF", "2026-1-1", ":0",
+         '"""']  # fmt: skip
 
 
 @given(st.text(max_size=300))

@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pydeliver.language import layout, tree
@@ -272,7 +272,8 @@ def test_comments_stay_in_their_places() -> None:
 
 
 def test_a_comment_without_a_place_moves_to_the_next_best() -> None:
-    becomes("if a is # 1\n a { b } # 2\n else # 3\n { c }", "# 1\nif a is a {\n    b\n} else {\n    # 2\n    # 3\n    c\n}\n")
+    found = "# 1\nif a is a {\n    b\n} else {\n    # 2\n    # 3\n    c\n}\n"
+    becomes("if a is # 1\n a { b } # 2\n else # 3\n { c }", found)
     becomes("if a is # 1\n b # 2\n and c { }", "if a is b  # 1\n    # 2\n    and c\n{ }\n")
     becomes("x f( # 1\n 1 # 2\n, # 3\n 2)", "# 1\n# 2\n# 3\nx f(1, 2)\n")
     becomes("if a and ( # 1\n b) { c; # 2\n}", "if a  # 1\n    and b\n{\n    c  # 2\n}\n")
@@ -434,6 +435,7 @@ def statements(draw: Draw, depth: int) -> tree.Statement:
     return tree.Command(NOWHERE, draw(phrases(2)), value, tuple(rest), block, blank_before=blank)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # trees are large
 @given(blocks(2))
 def test_any_tree_is_read_back_the_same_from_its_text(block: tree.Block) -> None:
     printed = print_rules(block)
@@ -442,6 +444,7 @@ def test_any_tree_is_read_back_the_same_from_its_text(block: tree.Block) -> None
     assert print_rules(again) == printed
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(blocks(2), st.data())
 def test_no_comment_is_lost_wherever_it_stands(block: tree.Block, data: st.DataObject) -> None:
     written = strewn(print_rules(block), data)

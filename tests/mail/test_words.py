@@ -146,6 +146,11 @@ def test_no_bytes_raise_and_all_text_can_be_shown_on_one_line(raw: bytes) -> Non
     shown.encode()
 
 
+@pytest.mark.parametrize("character", ["\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"])
+def test_what_cannot_be_shown_on_one_line_is_replaced(character: str) -> None:
+    assert words.visible(f"a{character}b") == "a\ufffdb"
+
+
 @given(st.text(st.characters(codec=None)))
 def test_what_is_visible_can_be_shown_and_stays_the_same(text: str) -> None:
     shown = words.visible(text)

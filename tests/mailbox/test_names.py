@@ -214,5 +214,5 @@ def test_the_layout_of_a_root_is_seen_from_what_is_in_it(fs: FakeFilesystem) -> 
         fs.create_dir(folder)
     assert layout_of("/plus") == "maildir++"
     assert layout_of("/nested") == "nested"
-    assert layout_of("/empty") == "nested"
+    assert layout_of("/empty") == "maildir++"
     assert layout_of("/absent") == "maildir++"

@@ -1,0 +1,210 @@
+"""The engine behind every door: rules found, judged, cached; deliveries that never sort by half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pydeliver import plan as plans
+from pydeliver.agent import Request, deliver
+from pydeliver.agent.build import compile_plan
+from pydeliver.agent.rules import Home, Site, cache_path, load_plan
+from pydeliver.mail.envelope import Envelope
+from pydeliver.plan import Plan
+from pydeliver.status import Status
+
+MESSAGE = b"From: Boss <boss@example.com>\nTo: you@example.net\nMessage-ID: <1@x>\nSubject: hello\n\nHi.\n"
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Home:
+    tmp_path.chmod(0o700)
+    (tmp_path / "Maildir").mkdir(mode=0o700)
+    return Home("tester", os.getuid(), str(tmp_path))
+
+
+def write_rules(user: Home, text: str, name: str = "main.rules", age: float = 60) -> Path:
+    path = Path(user.rules).parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def site_of(user: Home) -> Site:
+    return Site(user.rules, f"{user.path}/settings.toml")
+
+
+def send(user: Home, message: bytes = MESSAGE, envelope: Envelope | None = None) -> Status:
+    source = Path(user.path) / "stdin"
+    source.write_bytes(message)
+    fd = os.open(source, os.O_RDONLY)
+    try:
+        return deliver(Request(user, site_of(user), envelope or Envelope("a@b.example"), fd, time.time(), "host"))
+    finally:
+        os.close(fd)
+
+
+def stored(user: Home, folder: str = "") -> list[bytes]:
+    places = [Path(user.path) / "Maildir" / folder / part for part in ("new", "cur")]
+    return [path.read_bytes() for place in places if place.is_dir() for path in place.iterdir()]
+
+
+def last_line(user: Home) -> dict[str, object]:
+    lines = (Path(user.state.directory) / "deliveries.log").read_text().splitlines()
+    found: dict[str, object] = json.loads(lines[-1])
+    return found
+
+
+def test_a_message_goes_where_the_rules_say_byte_for_byte(user: Home) -> None:
+    write_rules(user, 'rule "boss" if from is "boss@example.com" { file "Work/Boss" }\n')
+    assert send(user).ok
+    assert stored(user, ".Work.Boss") == [MESSAGE]
+    line = last_line(user)
+    assert (line["rule"], line["line"], line["message-id"]) == ("boss", 1, "<1@x>")
+    assert line["status"] == "2.0.0 delivered"
+
+
+def test_without_a_rule_file_everything_is_kept(user: Home) -> None:
+    assert send(user).ok
+    assert stored(user) == [MESSAGE]
+
+
+@pytest.mark.parametrize("line", [b"From a@b.example Mon Nov 23 09:00:00 2026\n", b">From a@b.example Mon Nov 23\n"])
+def test_a_from_line_is_never_delivered(user: Home, line: bytes) -> None:
+    assert send(user, line + MESSAGE).ok
+    assert stored(user) == [MESSAGE]
+
+
+def test_nothing_on_stdin_is_tried_again(user: Home) -> None:
+    assert send(user, b"").exit_code == 75
+    assert stored(user) == []
+
+
+def test_a_rule_file_with_a_mistake_sorts_nothing(user: Home) -> None:
+    write_rules(user, 'if from is "boss@example.com" { file "Work" }\nfiel "x"\n')
+    status = send(user)
+    assert status.exit_code == 75
+    assert "main.rules:2" in status.text
+    assert stored(user) == stored(user, ".Work") == []
+
+
+def test_a_rule_file_that_went_away_is_not_the_same_as_none(user: Home) -> None:
+    path = write_rules(user, 'file "Work"\n')
+    assert send(user).ok
+    path.unlink()
+    status = send(user)
+    assert status.exit_code == 75
+    assert "is gone" in status.text
+
+
+def test_the_cached_plan_is_used_while_its_sources_are_as_they_were(
+    user: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_rules(user, 'include "more.rules"\n')
+    more = write_rules(user, 'file "One"\n', "more.rules")
+    assert isinstance(load_plan(user, site_of(user)), Plan)
+
+    def compiled_again(*_given: object) -> None:
+        raise AssertionError("the language was asked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pydeliver.agent.build.compile_rules", compiled_again)
+        assert isinstance(load_plan(user, site_of(user)), Plan)
+        write_rules(user, 'file "Two"\n', "more.rules")
+        with pytest.raises(AssertionError, match="asked"):
+            load_plan(user, site_of(user))
+    assert send(user).ok
+    assert stored(user, ".Two") == [MESSAGE]
+    assert path.exists()
+    assert more.exists()
+
+
+def test_new_settings_make_a_new_plan(user: Home) -> None:
+    write_rules(user, 'if envelope.to.detail exists { file "{envelope.to.detail}" }\n')
+    plan = load_plan(user, site_of(user))
+    assert isinstance(plan, Plan)
+    assert plan.settings["subaddress"] == "+"
+    Path(user.path, "settings.toml").write_text('subaddress = "-"\n')
+    plan = load_plan(user, site_of(user))
+    assert isinstance(plan, Plan)
+    assert plan.settings["subaddress"] == "-"
+
+
+def test_a_mistake_in_the_settings_sorts_nothing(user: Home) -> None:
+    Path(user.path, "settings.toml").write_text('sink = "full"\n')
+    assert send(user).exit_code == 75
+
+
+def test_a_damaged_cache_is_made_anew(user: Home) -> None:
+    write_rules(user, 'file "Work"\n')
+    assert send(user).ok
+    cache = Path(cache_path(user, site_of(user)))
+    good = cache.read_bytes()
+    for damaged in (b"", good[:40], good[:-1], bytes([good[0] ^ 1]) + good[1:], good[:-1] + bytes([good[-1] ^ 1])):
+        cache.write_bytes(damaged)
+        assert send(user).ok
+        assert cache.read_bytes() == good
+    assert len(stored(user, ".Work")) == 6
+
+
+def test_a_file_still_being_written_is_waited_for(user: Home) -> None:
+    write_rules(user, 'file "Work"\n', age=1.5)
+    before = time.monotonic()
+    assert send(user).ok
+    assert time.monotonic() - before > 0.3
+    assert stored(user, ".Work") == [MESSAGE]
+
+
+def test_an_include_glob_notices_a_new_file(user: Home) -> None:
+    write_rules(user, 'include "rules.d/*.rules"\n')
+    assert send(user).ok
+    (Path(user.rules).parent / "rules.d").mkdir(mode=0o700)
+    write_rules(user, 'file "New"\n', "rules.d/10.rules")
+    assert send(user).ok
+    assert stored(user, ".New") == [MESSAGE]
+
+
+def test_an_absent_list_file_defers_unless_it_is_optional(user: Home) -> None:
+    write_rules(user, 'if from in file "~/friends" { file "Friends" }\n')
+    assert send(user).exit_code == 75
+    write_rules(user, 'if from in optional file "~/friends" { file "Friends" }\n')
+    assert send(user).ok
+    Path(user.path, "friends").write_text("# mine\nBOSS@example.com\n")
+    assert send(user).ok
+    assert len(stored(user, ".Friends")) == 1
+
+
+def test_reject_and_defer_store_nothing_and_say_why(user: Home) -> None:
+    write_rules(user, 'copy file "Copy"\nif subject is "hello" { reject "not here" } else { defer "later" }\n')
+    refused = send(user)
+    assert (refused.exit_code, refused.line) == (77, "5.7.1 not here")
+    assert send(user, MESSAGE.replace(b"hello", b"other")).exit_code == 75
+    assert stored(user) == stored(user, ".Copy") == []
+
+
+def test_a_bad_mailbox_name_is_told_where_it_stands(user: Home) -> None:
+    write_rules(user, 'if from exists {\n    file "a..b/cur"\n}\n')
+    made = compile_plan(user, site_of(user))
+    assert made.plan is None
+    assert [(one.line, one.column, one.name) for one in made.diagnostics] == [(2, 10, "bad-mailbox")]
+
+
+def test_rules_are_kept_by_digest(user: Home) -> None:
+    write_rules(user, 'file "Work"\n')
+    assert send(user).ok
+    digest = plans.content_digest(b'file "Work"\n').hex()
+    kept = Path(user.state.directory) / "rules" / f"{digest}.rules"
+    assert kept.read_text() == 'file "Work"\n'
+
+
+def test_a_log_that_cannot_be_written_loses_nothing(user: Home) -> None:
+    write_rules(user, 'file "Work"\n')
+    Path(user.path, ".local").write_text("in the way")
+    assert send(user).ok
+    assert stored(user, ".Work") == [MESSAGE]

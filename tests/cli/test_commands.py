@@ -1,0 +1,151 @@
+"""The commands as a person types them, in the installed program: what is shown, and with which code it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIVE_SLIPS = """\
+iff from is "x" { keep }
+if subject contains "a" or "b" { file "B" }
+if size > 10 megs { file "C" }
+if frm is "x" { file "D" }
+if subject matches /(a/ { file Work/Boss }
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o700)
+    return tmp_path
+
+
+def run(home: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from pydeliver.cli import main; main()", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        cwd=home,
+    )
+
+
+def rules(home: Path, text: str) -> Path:
+    folder = home / ".config" / "pydeliver"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.rules").write_text(text)
+    return folder / "main.rules"
+
+
+def test_five_slips_are_told_at_once_with_their_places(home: Path) -> None:
+    rules(home, FIVE_SLIPS)
+    done = run(home, "check")
+    assert done.returncode == 65
+    for place in (":1:1: ", ":2:25: ", ":3:11: ", ":4:4: ", ":5:21: ", ":5:32: "):
+        assert f"main.rules{place}" in done.stdout
+    assert "did you mean `from`?" in done.stdout
+    assert "6 mistakes" in done.stdout
+
+
+def test_warnings_pass_unless_strict(home: Path) -> None:
+    rules(home, 'let unused = "x"\nset mailboxes = "~/Maildir"\n')
+    assert run(home, "check").returncode == 0
+    assert run(home, "check", "--strict").returncode == 65
+
+
+def test_check_says_what_it_judged_and_how_to_repair_permissions(home: Path) -> None:
+    path = rules(home, 'set mailboxes = "~/Maildir"\nkeep\n')
+    told = run(home, "check").stdout
+    assert str(home) in told
+    assert str(home / "Maildir") in told
+    path.chmod(0o666)
+    done = run(home, "check")
+    assert done.returncode == 65
+    assert f"chmod go-w {path}" in done.stdout
+
+
+def test_a_shadowed_rule_is_told_with_the_one_that_shadows_it(home: Path) -> None:
+    rules(home, 'if from is "a@b.example", "c@d.example" { file "A" }\nif from is "c@d.example" { file "B" }\n')
+    assert (
+        "2:1: warning: nothing is left for this rule: whatever it matches has ended in line 1"
+        in run(home, "check").stdout
+    )
+
+
+def test_try_says_where_and_why_and_touches_nothing(home: Path) -> None:
+    rules(home, 'set mailboxes = "~/Maildir"\nrule "boss" if from is "boss@example.com" { file "Work" }\n')
+    run(home, "check")  # the parser's tables are kept from here on
+    before = sorted(home.rglob("*"))
+    done = run(home, "try", str(ROOT / "examples/mail/01-boss.eml"), "-v")
+    assert done.returncode == 0
+    assert 'file "Work"  (rule "boss", main.rules:2)' in done.stdout
+    assert 'yes main.rules:2  from is "boss@example.com"' in done.stdout
+    assert sorted(home.rglob("*")) == before
+
+
+def test_try_as_json_gives_one_object_a_line(home: Path) -> None:
+    rules(home, 'set mailboxes = "~/Maildir"\nif envelope.from is null { discard }\n')
+    done = run(home, "try", str(ROOT / "examples/mail"), "--json", "-f", "<>")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(list((ROOT / "examples/mail").glob("*.eml")))
+    assert {line["outcome"] for line in lines} == {"discard"}
+
+
+def test_try_reads_a_message_on_stdin_and_judges_as_at_another_time(home: Path) -> None:
+    rules(home, 'set mailboxes = "~/Maildir"\nif now in 2026-12-20..2027-01-03 { file "Holiday/{now.month}" }\n')
+    message = "Subject: x\n\nbody\n"
+    assert 'file "Holiday/12"' in run(home, "try", "--now", "2026-12-24", stdin=message).stdout
+    assert 'file "INBOX"' in run(home, "try", "--now", "2026-11-24", stdin=message).stdout
+
+
+def test_fmt_is_canonical_and_idempotent(home: Path) -> None:
+    path = rules(home, 'if   from is "a@b.example"{file "A"}   # mine\n')
+    assert run(home, "fmt", "--check").returncode == 1
+    assert run(home, "fmt").returncode == 0
+    assert "# mine" in path.read_text()
+    assert run(home, "fmt", "--check").returncode == 0
+
+
+def test_init_writes_rules_that_check_accepts_and_never_overwrites(home: Path) -> None:
+    assert run(home, "init").returncode == 0
+    path = home / ".config/pydeliver/main.rules"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run(home, "check", "--strict").returncode == 0
+    path.write_text("keep\n")
+    assert "nothing was changed" in run(home, "init").stdout
+    assert path.read_text() == "keep\n"
+
+
+def test_help_shows_topics_and_words(home: Path) -> None:
+    assert "list-id" in run(home, "help").stdout
+    assert "RFC 2919" in run(home, "help", "list-id").stdout
+    done = run(home, "help", "lst-id")
+    assert (done.returncode, "did you mean `list-id`?" in done.stderr) == (64, True)
+
+
+@pytest.mark.parametrize("command", ["check", "try", "fmt", "init", "help", "launcher", "deliver"])
+def test_every_help_has_an_example(home: Path, command: str) -> None:
+    done = run(home, command, "--help")
+    assert done.returncode == 0
+    assert "Example:" in done.stdout
+
+
+def test_a_wrong_command_line_leaves_with_64(home: Path) -> None:
+    assert run(home, "check", "--nothing").returncode == 64
+    assert run(home, "--version").stdout.startswith("pydeliver ")
+
+
+@pytest.mark.parametrize("words", [("--nothing",), ("deliver", "-x"), ("-d",)])
+def test_a_delivery_with_a_wrong_command_line_is_tried_again(home: Path, words: tuple[str, ...]) -> None:
+    done = run(home, *words, stdin="Subject: x\n\n")
+    assert (done.returncode, done.stdout) == (75, "")
+    assert done.stderr.startswith("4.3.5 ")
+    assert done.stderr.count("\n") == 1

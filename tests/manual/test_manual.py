@@ -1,0 +1,156 @@
+"""The manual says what is so: its rules compile, and it leaves out no word, no setting and no command."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from pydeliver import settings
+from pydeliver.cli.commands import commands
+from pydeliver.cli.manual import PAGES
+from pydeliver.language.load import compile_rules
+from pydeliver.vocabulary import catalogue
+from pydeliver.vocabulary.word import Action, Field, Word
+
+TOPICS = ("commands", "language", "postfix", "settings", "trouble", "words")
+COLUMNS = 100
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INCLUDED = re.compile(r'^include (?:optional )?"([^"]+)"', re.MULTILINE)
+
+
+class Named:
+    """A library that holds, empty, the files which a text includes, and no other."""
+
+    def __init__(self, rules: str) -> None:
+        self._names = frozenset(_INCLUDED.findall(rules))
+
+    def find(self, path: str, base: str) -> tuple[str, ...]:
+        return (path,)
+
+    def read(self, path: str) -> bytes | str | None:
+        return b"" if path in self._names else None
+
+
+def page(topic: str) -> str:
+    return (PAGES / f"{topic}.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[tuple[str, str]]:
+    """(where it stands, text) of every fenced block of a kind."""
+    found = []
+    for path in sorted(PAGES.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for match in _FENCED.finditer(text):
+            if match[1] == kind:
+                found.append((f"{path.stem}:{text.count(chr(10), 0, match.start()) + 1}", match[2]))
+    return found
+
+
+def mistakes(rules: str) -> list[str]:
+    """What is wrong with a text of rules; warnings do not count."""
+    made = compile_rules("manual.rules", rules.encode(), Named(rules), settings.ENVIRONMENT)
+    return [f"{one.line}: {one.message}" for one in made.diagnostics if one.severity == "error"]
+
+
+def as_rules(word: Word) -> str:
+    """A word's own example where such a word may stand."""
+    return f"if {word.example} {{ keep }}" if isinstance(word, Field) else word.example
+
+
+def shown(name: str, word: Word, text: str) -> bool:
+    """Whether rules use the word: a field in a condition, an action or option at the head of a statement."""
+    if isinstance(word, Field):
+        return re.search(rf"^if [^{{]*(?<![\w.-]){re.escape(name)}(?![\w-]|\.[a-z])", text, re.MULTILINE) is not None
+    return re.search(rf"(?:^|[{{;] *){re.escape(name)}(?![\w-])", text, re.MULTILINE) is not None
+
+
+RULES = blocks("rules")
+WORDS = [(name, word) for name, (_, word) in catalogue().items()]
+each_word = pytest.mark.parametrize(("name", "word"), WORDS, ids=[name for name, _ in WORDS])
+
+
+def test_every_topic_has_its_page_and_no_other() -> None:
+    assert tuple(sorted(path.stem for path in Path(PAGES).glob("*.md"))) == TOPICS
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_page_begins_with_its_title_and_fits_a_terminal(topic: str) -> None:
+    lines = page(topic).split("\n")
+    assert re.fullmatch(r"# \S.*", lines[0])
+    assert [line for line in lines if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_fence_is_closed(topic: str) -> None:
+    assert "```" not in _FENCED.sub("", page(topic))
+
+
+@pytest.mark.parametrize("rules", [text for _, text in RULES], ids=[place for place, _ in RULES])
+def test_the_rules_in_the_manual_compile(rules: str) -> None:
+    assert mistakes(rules) == []
+
+
+def test_rules_with_a_mistake_or_an_unnamed_file_do_not_compile() -> None:
+    assert mistakes('if frmo is "bob@example.org" { keep }')
+    made = compile_rules("manual.rules", b'include "work.rules"', Named(""))
+    assert not made.ok
+
+
+@each_word
+def test_every_word_is_used_in_the_rules_of_the_page_of_words(name: str, word: Word) -> None:
+    text = "\n".join(text for place, text in RULES if place.startswith("words:"))
+    wanted = {"arg": "arg.1", "env": "env.CLIENT_ADDRESS", "copy": "copy file"}.get(name, name)
+    if name == "me":  # it stands on the right
+        assert "is me" in text
+    else:
+        assert shown(wanted, word, text)
+
+
+@each_word
+def test_the_example_of_every_word_compiles(name: str, word: Word) -> None:
+    assert mistakes(as_rules(word)) == []
+
+
+@each_word
+def test_the_example_of_every_word_uses_the_word(name: str, word: Word) -> None:
+    assert (word.name.split()[0] if isinstance(word, Action) else word.name) in word.example
+
+
+@pytest.mark.parametrize("action", [word for _, word in WORDS if isinstance(word, Action)], ids=lambda word: word.name)
+def test_every_choice_of_an_action_is_named_on_the_page_of_words(action: Action) -> None:
+    assert [choice for choice in action.choices if f"`{choice}`" not in page("words")] == []
+
+
+def test_every_variable_that_rules_may_read_is_named_on_the_page_of_words() -> None:
+    assert [name for name in settings.ENVIRONMENT if not re.search(rf"\b{name}\b", page("words"))] == []
+
+
+@pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_has_its_section_with_an_example(setting: settings.Setting) -> None:
+    section = page("settings").partition(f"\n## {setting.name}\n")[2].partition("\n## ")[0]
+    assert re.search(rf"^```toml\n{setting.name} = ", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", [text for _, text in blocks("toml")])
+def test_the_settings_in_the_manual_are_taken(text: str) -> None:
+    _, found = settings.read(text.encode(), "settings.toml")
+    assert found == ()
+
+
+def test_the_whole_file_of_settings_shows_the_defaults() -> None:
+    whole = tomllib.loads(blocks("toml")[0][1])
+    assert {name: tuple(value) if isinstance(value, list) else value for name, value in whole.items()} == (
+        settings.defaults()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_every_command_has_an_example_and_a_section(name: str) -> None:
+    command = commands.commands[name]
+    with click.Context(command, info_name=f"pydeliver {name}") as context:
+        assert f"Example:\n    pydeliver {name}" in command.get_help(context)
+    assert re.search(rf"^## {name}\n(?:(?!## ).*\n)*    pydeliver {name}", page("commands"), re.MULTILINE)
