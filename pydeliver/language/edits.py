@@ -243,7 +243,10 @@ class Slip:
         if kind in ("RBRACE", "RPAREN", "RSQUARE"):
             yield self._edit(at, at + 1, [], "closes-nothing", f"this {token} closes nothing", 0.8)
         if kind == "ELSE" and "RBRACE" in accepted:
-            yield self._edit(at, at, ["RBRACE"], "missing-braces", block, 0.5)
+            yield Edit(at, at, [self._made("RBRACE")], token, "missing-braces", block, 0.5)
+            last = self._next_end(at + 1)
+            inside = [self._made("LBRACE"), *self.tokens[at + 1 : last], self._made("RBRACE", last)]
+            yield Edit(at, last, [self._made("RBRACE"), token, *inside], token, "missing-braces", block, 0.6)
         if "LBRACE" not in accepted:
             return
         if kind == "SEPARATOR":
@@ -260,11 +263,14 @@ class Slip:
                 yield Edit(first, at, [*opening, self._made("RBRACE")], place, "missing-braces", block, 0.1)
                 yield Edit(first, at, opening, place, "missing-braces", block, 0.1)
         if self.tokens[at - 1].type == "ELSE" and kind not in ENDS:
-            last = next(i for i in range(at, len(self.tokens)) if self.tokens[i].type in ENDS)
+            last = self._next_end(at)
             if "LBRACE" in [one.type for one in self.tokens[at:last]]:
                 yield self._edit(at, at, ["IF"], "missing-if", f"expected `if` before {self.shown(token)}", 0.2)
             inside = [self._made("LBRACE"), *self.tokens[at:last], self._made("RBRACE", last)]
             yield Edit(at, last, inside, token, "missing-braces", block, 0.4)
+
+    def _next_end(self, index: int) -> int:
+        return next(i for i in range(min(index, len(self.tokens) - 1), len(self.tokens)) if self.tokens[i].type in ENDS)
 
     def _first_actions(self) -> list[int]:
         """Where in the header the actions may begin that no `{` precedes."""

@@ -52,7 +52,8 @@ _PATTERN_ENDS = (re.compile(r"\s+[{}](?!\d)|\s*;|\s+#|\s*$"), re.compile(r"\s+(?
 _PATH = re.compile(r"(?:/[\w.~@+-]+)+/?(?=[\s;}]|$)")
 _BARE = re.compile(r"(?:[^\s\"{}(),;\[\]]|\{[^{}\s\"]*\})+")
 _MIXED = re.compile(rf"[{_CURLY}][^\n\"{_CURLY}]*\"")
-_DAY_FIRST = re.compile(r"(\d{1,2})-(\d{1,2})-(\d{4})")
+_DAY_FIRST = re.compile(r"\d{1,2}-\d{1,2}-\d{4}")
+_SHORT_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _RECIPE = re.compile(r"\s*:0(?:$|[\s:\w])")
 _ASSIGNMENT = re.compile(r"\s*[A-Z][A-Z0-9_]*=")
 _SIEVE_TAG = re.compile(
@@ -158,7 +159,7 @@ class _Reader:
             bare = _BARE.match(self.source, token.start_pos or 0)
             text = bare[0] if bare else str(token)
             end = (token.start_pos or 0) + len(text)
-            self._tell(token, "unquoted", f'text stands in quotes: "{_shown(text)}"', width=len(text))
+            self._tell(token, "unquoted-text", f'text stands in quotes: "{_shown(text)}"', width=len(text))
             self._put("TEXT", f'"{text.replace(chr(92), "")}"', token)
         elif kind == "DASHED":
             self._dashed(token)
@@ -167,6 +168,8 @@ class _Reader:
             self._tell(token, "foreign-operator", f"`{token}` is not of this language; write `{written}`")
             for kind, word in zip(kinds, written.split(), strict=True):
                 self._put(kind, word, token)
+        elif kind == "STRAY" and token.isspace():
+            self._tell(token, "stray", f"write a plain space for the character U+{ord(token):04X}")
         elif kind in _STRAY:
             if not self.mended or self.mended[-1].type != "BROKEN" or self.mended[-1].end_pos != token.start_pos:
                 self._tell(token, "stray", f"`{_shown(token[:1])}` does not belong here")
@@ -198,18 +201,19 @@ class _Reader:
             self.mended.append(token)
 
     def _dashed(self, token: Token) -> None:
-        day_first = _DAY_FIRST.fullmatch(token)
-        if day_first:
-            day, month, year = day_first.groups()
-            self._tell(token, "bad-date", f"a date is written year first: `{year}-{month:0>2}-{day:0>2}`")
+        day_first, short = _DAY_FIRST.fullmatch(token), _SHORT_DATE.fullmatch(token)
+        if day_first or short:
+            year, month, day = short.groups() if short else token.split("-")[::-1]
+            date = f"{year}-{month:0>2}-{day:0>2}"
+            self._tell(token, "bad-date", f"a date is written year first, in ten characters: `{date}`")
             self._put("BROKEN", str(token), token)
         elif token.count("-") == 1:
             low, _, high = token.partition("-")
-            self._tell(token, "dashed", f"a range is written with two dots: `{_shown(low)}..{_shown(high)}`")
+            self._tell(token, "dashed-range", f"a range is written with two dots: `{_shown(low)}..{_shown(high)}`")
             for kind, text in (("NUMBER", low), ("DOTDOT", ".."), ("NUMBER", high)):
                 self._put(kind, text, token)
         else:
-            self._tell(token, "dashed", f"`{_shown(token)}` is no number, date or range")
+            self._tell(token, "dashed-range", f"`{_shown(token)}` is no number, date or range")
             self._put("BROKEN", str(token), token)
 
     def _straight(self, token: Token, inside: str) -> None:
