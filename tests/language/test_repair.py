@@ -122,7 +122,7 @@ def test_an_unindented_file_with_one_open_block_has_one_mistake() -> None:
     assert len(told(block * 3 + "if virus {\ndiscard\n" + block * 3)) == 1
 
 
-@given(st.sampled_from(VALID), st.sampled_from(["if {", "file Work/Boss", 'let x = "', "file (", "keep )", "else { }"]))
+@given(st.sampled_from(VALID), st.sampled_from(["if { keep }", "file Work/Boss", 'let x = "', "file (", "keep )", "}"]))
 def test_a_slip_between_the_lines_of_a_valid_file_is_told_once_where_it_stands(path: Path, slip: str) -> None:
     source = path.read_text(encoding="utf-8").rstrip("\n")
     found = told(f"{source}\n{slip}\n")

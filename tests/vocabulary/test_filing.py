@@ -1,0 +1,129 @@
+"""Mailbox names out of messages: one clean component, or the default mailbox."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pydeliver.mailbox.names import Store, name_problem, to_utf7
+from pydeliver.vocabulary.filing import clean, mailbox_name
+from tests.rules import boxes, judge, judged, plan, World
+from pydeliver.mail.envelope import Envelope
+
+LAYOUTS = {False: Store("/m", "/m", "maildir++"), True: Store("/m", "/m", "nested")}
+
+
+@pytest.mark.parametrize(
+    ("value", "cleaned"),
+    [
+        ("Work", "work"),
+        ("debian-user", "debian-user"),
+        ("a.b", "a_b"),
+        ("a/b\\c", "a_b_c"),
+        ("../../etc/passwd", "etc_passwd"),
+        ("..", ""),
+        (".", ""),
+        ("", ""),
+        ("   ", ""),
+        ("~root", "root"),
+        ("-rf", "rf"),
+        ("._~- x", "x"),
+        ("x ", "x"),
+        ("a \t b", "a b"),
+        ("a\x00b\x1bc\x7fd", "abcd"),
+        ("cur", ""),
+        ("NEW", ""),
+        ("Inbox", ""),
+        ("tmp", ""),
+        ("\u202egnp.exe", "gnp_exe"),
+        ("a\u2028b\u200dc\ufeffd", "abcd"),
+        ("A\u0308", "ä"),
+        ("Ünï & cö", "ünï & cö"),
+        ("x" * 300, "x" * 160),
+    ],
+)
+def test_a_value_is_cleaned(value: str, cleaned: str) -> None:
+    assert clean(value, dots=False) == cleaned
+
+
+def test_a_layout_that_has_dots_keeps_single_ones() -> None:
+    assert clean("www.example.org", dots=True) == "www.example.org"
+    assert clean("a..b", dots=True) == "a_b"
+    assert clean(".hidden", dots=True) == "hidden"
+    assert clean("tail.", dots=True) == "tail"
+
+
+@given(value=st.text(), dots=st.booleans())
+@example(value="&" * 300, dots=False)
+@example(value="é" * 300, dots=False)
+@example(value="😀" * 300, dots=False)
+@example(value="a\u0301é&😀" * 60, dots=True)
+@example(value="x" * 159 + " y", dots=True)
+@example(value="x" * 159 + ".y", dots=True)
+@example(value="./.././..", dots=True)
+def test_a_cleaned_value_is_one_harmless_component(value: str, dots: bool) -> None:
+    cleaned = clean(value, dots)
+    assert "/" not in cleaned
+    assert "\\" not in cleaned
+    assert ".." not in cleaned
+    assert dots or "." not in cleaned
+    assert not cleaned.startswith((".", "~", "-", " "))
+    assert not cleaned.endswith((" ", "."))
+    assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    assert cleaned not in ("cur", "new", "tmp", "inbox")
+    assert len(cleaned.encode()) <= 255
+    assert len(to_utf7(cleaned)) <= 255
+
+
+@given(st.text(), st.booleans())
+def test_a_cleaned_value_is_a_name_that_the_mailboxes_take(value: str, dots: bool) -> None:
+    name = mailbox_name((("lists/", False), (value, True)), dots)
+    if name:
+        assert name_problem(LAYOUTS[dots], name) is None
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_values_never_add_a_level(first: str, second: str) -> None:
+    name = mailbox_name((("a/", False), (first, True), ("/b-", False), (second, True)), False)
+    assert name == "" or name.count("/") == 2
+
+
+@given(st.text())
+def test_cleaning_leaves_harmless_ascii_words_alone(value: str) -> None:
+    word = "".join(c for c in value if c.isascii() and c.isalnum()).lower()
+    if word and word not in ("cur", "new", "tmp", "inbox"):
+        assert clean(word, False) == word
+
+
+def test_a_name_without_values_is_as_it_is_written() -> None:
+    assert mailbox_name((("Work/Boss", False),), False) == "Work/Boss"
+    assert boxes(judge('file "Work/Boss"\n')) == ["Work/Boss"]
+
+
+@pytest.mark.parametrize("value", ["", "..", "/", "inbox", "cur"])
+def test_a_value_that_leaves_nothing_goes_to_the_default_mailbox_and_says_so(value: str) -> None:
+    verdict = judge('file "lists/{arg.1}"\n', arguments={"1": value})
+    assert boxes(verdict) == ["INBOX"]
+    (note,) = verdict.notes
+    assert "default mailbox" in note
+    assert "\n" not in note
+
+
+def test_an_unusable_copy_still_goes_on() -> None:
+    verdict = judge('copy file "{arg.1}"\nfile "Work"\n', arguments={"1": ".."})
+    assert boxes(verdict) == ["INBOX", "Work"]
+
+
+def test_the_layout_decides_about_dots() -> None:
+    envelope = Envelope(arguments={"1": "www.example.org"})
+    for layout, box in (("maildir++", "www_example_org"), ("nested", "www.example.org")):
+        made = plan('file "{arg.1}"\n', layout=layout)
+        assert boxes(judged(made, b"\n", World(), envelope)) == [box]
+
+
+def test_two_spellings_of_a_value_are_one_mailbox() -> None:
+    spellings = ["Ärger", "ÄRGER", "A\u0308rger"]
+    assert {clean(one, False) for one in spellings} == {"ärger"}
