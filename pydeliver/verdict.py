@@ -57,7 +57,8 @@ class Verdict(Value):
         """One line for the report and the log: what is done, not by which rule."""
         if self.outcome == DELIVER:
             return ", ".join([one.describe() for one in self.deliveries])
-        return f'{self.outcome} "{self.text}"' if self.text else self.outcome
+        made = f'{self.outcome} "{self.text}"' if self.text else self.outcome
+        return ", ".join([*[one.describe() for one in self.deliveries], made])
 
 
 class Program:
@@ -165,8 +166,13 @@ class Program:
         """A template as a function to its text; None when a value in it is unknown."""
         if isinstance(template, str):
             return lambda facts: template
-        pieces = self._pieces(template)
-        return lambda facts: "".join([text for text, _ in pieces(facts)])
+        parts = tuple([_fixed(part) if isinstance(part, str) else self._value(part) for part in template])
+
+        def shown(facts: Facts) -> str | None:
+            texts = [part(facts) for part in parts]
+            return None if None in texts else "".join([text for text in texts if text is not None])
+
+        return shown
 
     def _pieces(self, template: Any) -> Callable[[Facts], tuple[tuple[str, bool], ...]]:
         """A template as a function to (text, is a value) pairs; an unknown value shows as `?`."""
@@ -177,11 +183,12 @@ class Program:
         values = tuple([not isinstance(part, str) for part in template])
 
         def pieces(facts: Facts) -> tuple[tuple[str, bool], ...]:
-            return tuple([(part(facts), is_value) for part, is_value in zip(parts, values, strict=True)])
+            texts = [part(facts) for part in parts]
+            return tuple([("?" if text is None else text, value) for text, value in zip(texts, values, strict=True)])
 
         return pieces
 
-    def _value(self, part: Node) -> Callable[[Facts], str]:
+    def _value(self, part: Node) -> Render:
         if part[0] == "capture":
             name = part[1]
             return lambda facts: facts.captures.get(name, "")
@@ -191,7 +198,7 @@ class Program:
         def value(facts: Facts) -> str:
             values = facts.values(field, argument)
             if not values:
-                return "?" if values is None else ""
+                return None if values is None else ""
             if field.kind == MOMENT:
                 return _day(facts, values[0])
             text = shown_as(field.kind, values[0])
@@ -235,14 +242,14 @@ class Program:
         return traced
 
 
-def _fixed(text: str) -> Callable[[Facts], str]:
+def _fixed(text: str) -> Render:
     return lambda facts: text
 
 
-def _day(facts: Facts, moment: float) -> str:
+def _day(facts: Facts, moment: float) -> str | None:
     """A moment as text: its day, in a form that sorts."""
     local = local_time(facts, moment)
-    return "?" if local is None else f"{local[0]:04}-{local[1]:02}-{local[2]:02}"
+    return None if local is None else f"{local[0]:04}-{local[1]:02}-{local[2]:02}"
 
 
 def _run(steps: tuple[Step, ...], draft: Draft, trace: list[Traced]) -> bool:

@@ -13,8 +13,10 @@ from pydeliver.agent.rules import CACHE_LIMIT, Home, Site, find_store, load_plan
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.mail.message import Message, split_from_line
 from pydeliver.mailbox.maildir import spool_directory
+from pydeliver.mailbox.names import name_problem
 from pydeliver.memory import tell_syslog
 from pydeliver.status import Status, Value, deferred
+from pydeliver.system import alarm
 from pydeliver.system.disk import Distrust, read_trusted
 from pydeliver.system.spool import drain, receive
 from pydeliver.transport import Outcome, execute
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from pydeliver.mailbox.names import Store
     from pydeliver.plan import Plan
     from pydeliver.vocabulary.word import Question
 
@@ -119,10 +122,11 @@ def completed(envelope: Envelope, message: Message, from_line: str | None, trust
     )
 
 
-def program_of(plan: Plan, layout: str) -> Program:
-    """A plan ready to judge messages, for mailboxes in this layout."""
+def program_of(plan: Plan, store: Store, home: Home) -> Program:
+    """A plan ready to judge messages, for the mailboxes of this store."""
     program = Program(plan)
-    program.settings["layout"] = layout
+    program.settings["layout"] = store.layout
+    program.settings["name-problem"] = lambda name: name_problem(store, home.expand(name))
     return program
 
 
@@ -151,6 +155,7 @@ def deliver(request: Request) -> Status:
         assert isinstance(problem, Status)
         _log(request, None, None, Outcome(problem), None, {}, started)
         return problem
+    alarm.guard(plan.settings["time-limit"])
     held = receive(request.fd, spool_dir=lambda: spool_directory(store))
     if isinstance(held, Status):
         _log(request, plan, None, Outcome(held), None, {}, started)
@@ -163,7 +168,7 @@ def deliver(request: Request) -> Status:
         message = Message(held)
         envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
         world = World(request.home, plan.settings, request.now)
-        verdict, answers = decide(program_of(plan, store.layout), envelope, message, world.answer)
+        verdict, answers = decide(program_of(plan, store, request.home), envelope, message, world.answer)
         if isinstance(verdict, Status):
             outcome = Outcome(verdict)
             _log(request, plan, message, outcome, None, answers, started)

@@ -150,8 +150,10 @@ def _complaint(made: Compiled) -> str:
 def _keep(made: Compiled, plan: Plan, home: Home, cache: str) -> None:
     """Keep the plan for the next delivery and its sources for later questions. What fails costs time, not mail."""
     try:
-        for digest, data in made.shelf.contents.items():
-            home.state.keep_rules(digest, data)
+        for path in plan.files:
+            digest = made.shelf.sources[path]
+            if digest:
+                home.state.keep_rules(digest, made.shelf.contents[digest])
         make_private(home.cache)
         write_atomic(cache, plans.encode(plan), sync=False)
     except OSError:

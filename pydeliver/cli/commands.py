@@ -147,7 +147,7 @@ def try_(messages: tuple[str, ...], verbose: bool, as_json: bool, subfolders: bo
     now = _moment(values["now"]) if values["now"] else time.time()
     sums = report.Sum(Counter())
     found = _entries(messages or ("-",), subfolders)
-    for one in _with_progress(rehearse(made.plan, made.store.layout, home, envelope, found, now)):
+    for one in _with_progress(rehearse(made.plan, made.store, home, envelope, found, now)):
         sums.add(one)
         if as_json:
             click.echo(report.decision_json(one, made.plan, verbose))

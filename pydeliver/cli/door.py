@@ -29,7 +29,7 @@ STDIN = 0
 
 # Variables of procmail's rc files: as arguments they are settings there, and must not be taken for values here.
 PROCMAIL_VARIABLES = frozenset(
-    "DEFAULT DELIVERED DROPPRIVS EXITCODE HOST INCLUDERC LINEBUF LOCKEXT LOCKFILE LOCKSLEEP LOCKTIMEOUT LOG LOGABSTRACT "
+    # Variables of procmail rc files: as arguments they are settings there, and no values here.
     "LOGFILE MAILDIR MSGPREFIX NORESRETRY ORGMAIL SENDMAIL SENDMAILFLAGS SHELL SHELLFLAGS SHELLMETAS SHIFT SUSPEND "
     "SWITCHRC TIMEOUT TRAP UMASK VERBOSE".split()
 )

@@ -3,7 +3,7 @@
 It lets nothing out but 0, 75 and 77, even when the interpreter or the package is broken: to Postfix and Exim any
 other code is a bounce. It starts Python isolated (`-I`: neither the user's home nor the directory at hand is
 imported from) and without `site` (`-S`, a quarter of the start-up), naming the two places of what is imported. It
-passes TERM, INT and HUP on to its child and waits for it.
+passes a request to end on to its child as TERM, and waits for it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ leave() {
     case $code in
         0 | 75 | 77) exit "$code" ;;
     esac
-    cat <&3 >/dev/null 2>&1
+    while read -r _; do :; done <&3 2>/dev/null # reads on without a process of its own, where none can be started
     echo '4.3.0 pydeliver could not be run' >&2
     exit 75
 }
 trap leave EXIT
-trap 'asked=1; test -n "$child" && kill -TERM "$child" 2>/dev/null' TERM INT HUP
+trap 'asked=1; test -n "$child" && kill -TERM "$child" 2>/dev/null' TERM INT HUP ALRM XCPU
 exec 3<&0
 @PYTHON@ -I -S -c @PROGRAM@ @OPTIONS@"$@" <&3 3<&- &
 child=$!

@@ -10,6 +10,7 @@ import datetime
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -187,7 +188,8 @@ class Builder:
         return Not(_over(parts[0], parts[1]), parts[1])
 
     def group(self, parts: list[Any]) -> Condition:
-        inside: Condition = parts[1]
+        """The condition between the parentheses, which belong to its place."""
+        inside: Condition = replace(parts[1], span=_over(parts[0], parts[2]))
         return inside
 
     def question(self, parts: list[Any]) -> Question:

@@ -136,6 +136,10 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
     if not isinstance(head, tree.Name):
         report.error(place, value.span, "not-a-field", "a comparison begins with a field, like `from` or `subject`")
         return None
+    binding = place.lets.get(head.dotted) if len(parts) == 1 else None
+    if binding is not None and isinstance(binding.value, tree.Name | tree.Phrase):
+        binding.used = True
+        return reference(binding.value, binding.place, catalogue, report)
     found, argument = _with_free_part(head, catalogue)
     if found is None:
         _unknown(head, place, catalogue, report)

@@ -93,7 +93,7 @@ _FIELDS = (
         'sender ends with "@lists.example.org"',
         False,
     ),
-    ("reply-to", ("reply-to",), "the addresses in Reply-To", 'reply-to.domain is not "example.org"', True),
+    ("reply-to", ("reply-to",), "the addresses in Reply-To", 'reply-to.domain is "example.org"', True),
     ("recipient", _RECIPIENTS, "the addresses in To, Cc, Bcc and their Resent- forms", "recipient is me", True),
 )
 

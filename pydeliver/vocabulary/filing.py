@@ -67,8 +67,11 @@ def mailbox_name(pieces: Pieces, dots: bool) -> str:
 
 def _file(draft: Draft, operands: tuple[Any, ...], final: bool = True) -> None:
     dots = draft.facts.settings["layout"] != "maildir++"
+    unusable = draft.facts.settings.get("name-problem")  # what the mailboxes say of a whole name
     for pieces in operands[0]:
         name = mailbox_name(pieces, dots)
+        if name and unusable is not None and any([value for _, value in pieces]) and unusable(name):
+            name = ""  # the values fit, what they make together does not
         if not name:
             shown = "".join(["{" + text + "}" if value else text for text, value in pieces])
             draft.notes.append(f'"{shown}" gives no usable mailbox name: the default mailbox instead')

@@ -61,7 +61,7 @@ def bind(
     """The test of one comparison. `fields(family, name)` finds a field on the right, `render` binds a template."""
     if operator == EXISTS:
         return lambda facts: None if (values := facts.values(field, argument)) is None else len(values) > 0
-    if operator in ORDERS or field.kind not in TEXTUAL:
+    if operator in ORDERS or field.kind not in TEXTUAL or all([operand[0] == "range" for operand in operands]):
         return _by_amount(field, argument, operator, operands)
     whole = operator in WHOLE
     folded = not exactly

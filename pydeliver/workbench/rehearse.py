@@ -15,6 +15,7 @@ from pydeliver.agent import World, completed, decide, program_of
 from pydeliver.agent.rules import Home
 from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import Message, split_from_line
+from pydeliver.mailbox.names import Store
 from pydeliver.mailbox.reader import Entry, entries
 from pydeliver.plan import Plan
 from pydeliver.status import Status
@@ -64,10 +65,10 @@ class _WithoutFrom:
 
 
 def rehearse(
-    plan: Plan, layout: str, home: Home, envelope: Envelope, entries: Iterable[Entry], now: float
+    plan: Plan, store: Store, home: Home, envelope: Envelope, entries: Iterable[Entry], now: float
 ) -> Iterator[Rehearsal]:
     """Judge each message by the plan, in order, as at the moment `now`."""
-    program = program_of(plan, layout)
+    program = program_of(plan, store, home)
     world = World(home, plan.settings, now)
     known: dict[Any, Any] = {}  # list files are read once for all messages
     for entry in entries:

@@ -31,13 +31,14 @@ PATTERNS = [
     'if (spam or virus) and size > 10 MB {{ discard }} else if personal {{ keep }} else {{ file "{b}" }}',
     'let {a} = ["{a}@x", "{b}@x"]',
     "let {a} = condition now.hour in 9..17 and from in family",
-    'if list-id matches /<{a}[.]{b}>/ {{\n    copy file "lists/{a}"\n    if header "X-{a}" exists {{ label "{b}" }}\n}}',
+    'if list-id matches /<{a}[.]{b}>/ {{\n    copy file "l/{a}"\n    if header "X-{a}" exists {{ label "{b}" }}\n}}',
     'set header "X-{a}" = "{b}"',
     'forward "{a}@example.org"',
     'vacation "away, {a}" every 7 days',
 ]  # fmt: skip
 MISSPELT = {"if": "fi", "else": "esle", "contains": "contians", "starts": "start", "matches": "matchs", "and": "adn",
-            "or": "ro", "condition": "condtion", "let": "lte", "rule": "ruel", "is": "si", "not": "nto", "in": "ni"}  # fmt: skip
+            "or": "ro", "condition": "condtion", "let": "lte", "rule": "ruel", "is": "si", "not": "nto",
+            "in": "ni"}  # fmt: skip
 FOREIGN = {"is": "==", "and": "&&", "or": "||", "not": "!", "matches": "=~", "{": "then", "=": "==", ",": " or "}
 
 

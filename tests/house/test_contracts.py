@@ -39,7 +39,10 @@ TABLE: Final[dict[str, tuple[set[str], set[str]]]] = {
         | {"scanner", "transport"},
         set(),
     ),
-    "workbench": ({"agent", "language", "memory", "mailbox", "settings", "mail", "status"}, {"click"}),
+    "workbench": (
+        {"agent", "language", "memory", "mailbox", "settings", "mail", "plan", "verdict", "status"},
+        {"click"},
+    ),
 }
 # contract: (the module where an import is planted, what is planted there)
 SINGLE: Final = {

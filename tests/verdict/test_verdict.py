@@ -68,7 +68,7 @@ def test_identical_deliveries_are_one() -> None:
     assert boxes(judge('copy file "A"\ncopy file "B"\ncopy file "A"\nfile "A"\n', MESSAGE)) == ["A", "B"]
     verdict = judge('copy file "A"\nfile "A"\n', MESSAGE)
     assert [one.final for one in verdict.deliveries] == [True], "the final one stands for both"
-    assert boxes(judge("copy file \"INBOX\"\nkeep\n", MESSAGE)) == ["INBOX"]
+    assert boxes(judge('copy file "INBOX"\nkeep\n', MESSAGE)) == ["INBOX"]
 
 
 @pytest.mark.parametrize("change", ["mark seen", 'label "todo"', 'set header "X-A" = "b"', 'prefix subject "[x] "'])
@@ -96,7 +96,9 @@ def test_edits_change_later_deliveries_only() -> None:
 
 
 def test_conditions_look_at_the_message_as_received() -> None:
-    text = 'set header "X-N" = "2"\nprefix subject "[x] "\nif header "X-N" is "1" and subject is "one two" { file "A" }\n'
+    text = (
+        'set header "X-N" = "2"\nprefix subject "[x] "\nif header "X-N" is "1" and subject is "one two" { file "A" }\n'
+    )
     assert boxes(judge(text, MESSAGE)) == ["A"]
     assert judge('set header "X-N" = "2"\nlog "{subject}"\nprefix subject "[x]"\nlog "{subject}"\n', MESSAGE).log == (
         "one two",
@@ -112,9 +114,8 @@ def test_marks_made_inside_a_branch_stay_for_what_follows() -> None:
 @pytest.mark.parametrize(("number", "taken"), [(1, "A"), (2, "B"), (3, "C"), (4, "D")])
 def test_one_branch_is_taken(number: int, taken: str) -> None:
     text = "".join(
-        f'{start} header "X-N" is "{at}" {{ copy file "{box}" }} ' for at, (start, box) in enumerate(
-            (("if", "A"), ("else if", "B"), ("else if", "C")), 1
-        )
+        f'{start} header "X-N" is "{at}" {{ copy file "{box}" }} '
+        for at, (start, box) in enumerate((("if", "A"), ("else if", "B"), ("else if", "C")), 1)
     )
     verdict = judge(f'{text}else {{ copy file "D" }}\nfile "end"\n', b"X-N: %d\n\n" % number)
     assert boxes(verdict) == [taken, "end"]
@@ -147,10 +148,7 @@ def test_an_unknown_value_in_a_text_is_a_question_mark() -> None:
 
 def test_captures_are_seen_inside_their_branch() -> None:
     text = (
-        'if subject matches /(?<w>one)/ { log "{w}"\n'
-        '  if subject matches /(?<w>two)/ { log "{w}" }\n'
-        '  log "{w}"\n'
-        "}\n"
+        'if subject matches /(?<w>one)/ { log "{w}"\n  if subject matches /(?<w>two)/ { log "{w}" }\n  log "{w}"\n}\n'
     )
     assert judge(text, MESSAGE).log == ("one", "two", "one")
 
@@ -258,7 +256,9 @@ _STATEMENT = st.sampled_from(
 @given(st.lists(_STATEMENT, max_size=8))
 def test_nothing_is_dropped_but_by_a_written_discard(statements: list[str]) -> None:
     verdict = judge("\n".join([*statements, ""]), MESSAGE, World(gone=None))
-    ending = next((one for one in statements if one.split()[0] in ("keep", "file", "discard", "reject", "defer")), "keep")
+    ending = next(
+        (one for one in statements if one.split()[0] in ("keep", "file", "discard", "reject", "defer")), "keep"
+    )
     wanted = {"keep": "deliver", "file": "deliver"}.get(word := ending.split()[0], word)
     assert verdict.outcome == wanted
     if wanted == "deliver":

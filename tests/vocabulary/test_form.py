@@ -25,8 +25,8 @@ def test_marks_are_sorted_flag_letters(text: str, flags: str) -> None:
 
 
 def test_labels_are_kept_once_in_order_as_one_atom_each() -> None:
-    verdict = judge('label "to do", "b"\nlabel "b", "a"\nlabel "{arg.1}"\n', arguments={"1": "  "})
-    assert verdict.deliveries[0].labels == ("to-do", "b", "a")
+    verdict = judge('label "to do", "b"\nlabel "b", "a"\nlabel "todo"\n')
+    assert verdict.deliveries[0].labels == ("to-do", "b", "a", "todo")
 
 
 @pytest.mark.parametrize(

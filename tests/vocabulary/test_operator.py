@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydeliver.vocabulary.operator import OPERATORS, bind, cut_glob, leading_number, pattern, span
+from pydeliver.vocabulary.operator import OPERATORS, bind, cut_glob, leading_number, pattern
 from pydeliver.vocabulary.word import Field
 from tests.rules import NOW, World, boxes, holds, judge
 
@@ -163,11 +163,9 @@ def test_an_absent_field_satisfies_nothing_but_a_negation(condition: str) -> Non
     assert not [question for question in world.asked if question[0] == "list"], "nothing had to be looked up"
 
 
-@pytest.mark.parametrize("order", ["<", "<=", ">", ">=", "in 0..9 and not"])
+@pytest.mark.parametrize("order", ["<", "<=", ">", ">="])
 def test_text_without_a_number_is_in_no_order(order: str) -> None:
-    limit = 'header "X-Name" exists' if "and" in order else "5"
-    condition = f'header "X-Name" {order} {limit}'
-    assert holds(condition, MESSAGE) is False
+    assert holds(f'header "X-Name" {order} 5', MESSAGE) is False
 
 
 def test_the_null_sender_is_an_address_and_an_unsaid_sender_is_none() -> None:
@@ -324,7 +322,6 @@ def test_a_span_holds_what_the_order_holds(operator: str, value: int, limit: int
         "is": value == limit,
     }[operator]
     assert bound(operator, ("number", limit), values=(value,), kind="number") is wanted
-    assert len(span(operator, ("number", limit))) == 4
 
 
 # -- what stands on the right -----------------------------------------------------------------------------------
@@ -360,7 +357,7 @@ def test_an_empty_value_is_the_empty_text() -> None:
 
 def test_captures_of_a_pattern_can_stand_in_tests_and_names_of_its_branch() -> None:
     inner = 'if subject contains exactly "{word} {2}" { file "got {2}-{1}" }'
-    text = f'if subject matches /(?<word>wor\\w+) (\\d+)/ {{ {inner} }}\n'
+    text = f"if subject matches /(?<word>wor\\w+) (\\d+)/ {{ {inner} }}\n"
     assert boxes(judge(text, MESSAGE)) == ["got 42-world"]
 
 

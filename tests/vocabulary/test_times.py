@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydeliver.vocabulary import family
+from pydeliver.vocabulary.times import WEEKDAYS
 from tests.rules import NOW, World, holds, plan, shown
 
 WEDNESDAY = b"Date: Wed, 15 May 2024 23:30:00 +0000\n\n"
@@ -29,7 +30,11 @@ def test_a_time_in_a_text(template: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("offset", "day", "hour", "weekday"),
-    [(0, "2024-05-15", "23", "wednesday"), (120, "2024-05-16", "01", "thursday"), (-1440, "2024-05-14", "23", "tuesday")],
+    [
+        (0, "2024-05-15", "23", "wednesday"),
+        (120, "2024-05-16", "01", "thursday"),
+        (-1440, "2024-05-14", "23", "tuesday"),
+    ],
 )
 def test_times_are_those_of_the_users_zone(offset: int, day: str, hour: str, weekday: str) -> None:
     world = World(offset=offset)
@@ -53,7 +58,7 @@ def test_a_message_from_the_future_has_no_age() -> None:
     assert holds("age is 0 s", b"Date: Wed, 15 May 2030 12:34:56 +0000\n\n") is True
 
 
-@pytest.mark.parametrize(("day", "name"), enumerate("monday tuesday wednesday thursday friday saturday sunday".split()))
+@pytest.mark.parametrize(("day", "name"), list(enumerate(WEEKDAYS)))
 def test_every_day_of_the_week_has_its_name(day: int, name: str) -> None:
     world = World(NOW + (day - 2) * 86400)
     assert holds(f"now.weekday is {name}", world=world) is True
