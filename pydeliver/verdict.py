@@ -195,7 +195,7 @@ class Program:
         field = self._field(part[1], part[2])
         argument = self._argument(field, part[3])
 
-        def value(facts: Facts) -> str:
+        def value(facts: Facts) -> str | None:
             values = facts.values(field, argument)
             if not values:
                 return None if values is None else ""

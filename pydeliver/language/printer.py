@@ -277,8 +277,7 @@ def _value(value: tree.Value) -> _Piece:
         case tree.Call():
             return _enclosed(f"{value.name.dotted}(", value.arguments, (), ")")
         case tree.Range():
-            between = " .. " if isinstance(value.low, tree.Quantity) else ".."  # `MB..` would be read as a name
-            return _Group([_value(value.low), between, _value(value.high)])
+            return _Group([_value(value.low), "..", _value(value.high)])
         case tree.List(bracketed=True):
             return _enclosed("[", value.items, value.notes, "]")
         case tree.List():

@@ -209,6 +209,13 @@ def test_and_binds_tighter_than_or_and_not_tighter_than_both() -> None:
     assert condition("not (a or b)") == t.Not(AT, t.Or(AT, (a, b)))
 
 
+def test_parentheses_belong_to_the_place_of_what_they_hold() -> None:
+    found = condition("not (\na\n)")
+    assert found.span == t.Span(1, 4, 3, 2)
+    (let,) = block("let x = condition (\na\n) # behind").statements
+    assert let.trailing is not None
+
+
 def test_an_operand_may_be_a_phrase_with_a_list() -> None:
     several = t.List(AT, (text("a"), text("b")), bracketed=False)
     phrase = t.Phrase(AT, (name("optional"), name("file"), several))
