@@ -55,7 +55,7 @@ def parse(
     """Read `source`, the text of `file`.
 
     `words` are the vocabulary's names and `actions` those that begin a statement; both only help to guess what was
-    meant where the text cannot be read. Without `grammar` one is built, which takes a fifth of a second the first time.
+    meant where the text cannot be read. Without `grammar` one is built, once a process.
     """
     grammar = grammar or load()
     source = source.removeprefix("\ufeff")
