@@ -153,8 +153,8 @@ class Program:
     def _operand(self, operand: Node) -> Callable[[Facts], Any]:
         kind, given = operand
         if kind == "text":
-            shown = self._render(given)
-            return lambda facts: "?" if (text := shown(facts)) is None else text
+            pieces = self._pieces(given)
+            return lambda facts: "".join([text for text, _ in pieces(facts)])
         if kind == "boxes":
             boxes = tuple([self._pieces(template) for template in given])
             return lambda facts: tuple([pieces(facts) for pieces in boxes])
