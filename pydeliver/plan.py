@@ -80,6 +80,26 @@ def decode(data: bytes) -> Plan | None:
     return Plan(*marshal.loads(payload))
 
 
+def tests(statements: tuple[Node, ...]) -> list[Node]:
+    """Every test of a plan's conditions, in the order of writing."""
+    found: list[Node] = []
+    for node in statements:
+        if node[0] == "do":
+            continue
+        for condition, block in node[1]:
+            found += _tests_of(condition)
+            found += tests(block)
+        found += tests(node[2] or ())
+    return found
+
+
+def _tests_of(condition: Node) -> list[Node]:
+    if condition[0] == "test":
+        return [condition]
+    inner = (condition[1],) if condition[0] == "not" else condition[1]
+    return [test for each in inner for test in _tests_of(each)]
+
+
 def actions(statements: tuple[Node, ...]) -> list[Node]:
     """Every action of a plan, in the order of writing."""
     found: list[Node] = []

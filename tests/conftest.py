@@ -7,6 +7,7 @@ every skip is a failure: nothing is left out there without being seen.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests import corpora
 from tests import installation as installation_
 from tests.installation import Home, Installation, install
 
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGXCPU)
 REQUIRE_ALL: Final = os.environ.get("PYDELIVER_REQUIRE_ALL") == "1"
 
 
@@ -71,6 +73,21 @@ def public_folder() -> Generator[Path, None, None]:
 def installation(public_folder: Path) -> Installation:
     """pydeliver as a site has it; not to be damaged."""
     return install(public_folder / "site")
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Generator[None, None, None]:
+    """Undo what a delivery does to this process: handlers, a time limit, and signals that wait from its commit on.
+
+    Whatever started the tests may ignore SIGHUP (nohup): here it works as at a terminal.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.alarm(0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @pytest.fixture

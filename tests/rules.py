@@ -36,7 +36,7 @@ class Library:
 
 
 class World:
-    """Answers questions and remembers which it was asked. UTC; `lists` are list files by their path as written."""
+    """Answers questions and remembers which it was asked. UTC; `lists` are list files by name."""
 
     def __init__(self, now: float | None = NOW, offset: int | None = 0, **lists: frozenset[str] | None) -> None:
         self.now = now
@@ -50,7 +50,7 @@ class World:
             return self.now
         if question[0] == "offset":
             return self.offset
-        return self.lists[question[1]]
+        return self.lists[question[1].removeprefix("/")]
 
 
 def plan(text: str, files: dict[str, str] | None = None, variables: tuple[str, ...] = (), **settings: Any) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from pydeliver.agent.rules import CACHE_LIMIT, Home, Site, find_store, load_plan
+from pydeliver.agent.rules import Home, Site, find_store, load_plan, read_list
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.mail.message import Message, split_from_line
 from pydeliver.mailbox.maildir import spool_directory
@@ -17,7 +17,7 @@ from pydeliver.mailbox.names import name_problem
 from pydeliver.memory import tell_syslog
 from pydeliver.status import Status, Value, deferred
 from pydeliver.system import alarm
-from pydeliver.system.disk import Distrust, read_trusted
+from pydeliver.system.disk import Distrust
 from pydeliver.system.spool import drain, receive
 from pydeliver.transport import Outcome, execute
 from pydeliver.verdict import Program, Verdict
@@ -70,7 +70,7 @@ class World:
     def _listed(self, path: str, optional: bool) -> frozenset[str] | Status:
         from pydeliver.mail.folding import fold
 
-        found = read_trusted(self.home.expand(path), uid=self.home.uid, home=self.home.path, limit=CACHE_LIMIT)
+        found = read_list(self.home, path)
         if isinstance(found, Distrust):
             if optional and found.kind == "absent":
                 return frozenset()

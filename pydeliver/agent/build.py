@@ -11,7 +11,7 @@ import time
 
 from pydeliver import plan as plans
 from pydeliver import settings as site_settings
-from pydeliver.agent.rules import Shelf, find_store, matching
+from pydeliver.agent.rules import Shelf, find_store, matching, read_list
 from pydeliver.language.load import compile_rules
 from pydeliver.mailbox.names import Store, name_problem
 from pydeliver.plan import Plan
@@ -113,6 +113,15 @@ def _bad_names(plan: Plan, store: Store, home: Home, shelf: Shelf) -> tuple[Diag
                 width = len(name) + 2
                 found.append(Diagnostic(path, node[5], column, problem, "bad-mailbox", "error", text, width))
     return tuple(found)
+
+
+def list_problems(plan: Plan, home: Home) -> tuple[Distrust, ...]:
+    """The list files that a delivery could not use now: not a mistake in the rules, but mail would wait."""
+    lists = {operand[1:] for test in plans.tests(plan.statements) for operand in test[4] if operand[0] == "list"}
+    found = [(read_list(home, path), optional) for path, optional in sorted(lists)]
+    return tuple(
+        [one for one, optional in found if isinstance(one, Distrust) and not (optional and one.kind == "absent")]
+    )
 
 
 def build_plan(home: Home, site: Site, cache: str) -> Plan | Status:

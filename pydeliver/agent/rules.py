@@ -172,6 +172,11 @@ def find_store(settings: Mapping[str, Any], home: Home) -> Store | Status:
     return Store(root, default, layout, "utf-7", settings["sync"], settings["over-quota"])
 
 
+def read_list(home: Home, path: str) -> Trusted | Distrust:
+    """A list file, trusted as rule files are: who can write it decides where mail goes."""
+    return read_trusted(home.expand(path), uid=home.uid, home=home.path, limit=CACHE_LIMIT)
+
+
 def _is_own_file(path: str, uid: int) -> bool:
     try:
         return os.lstat(path).st_uid == uid

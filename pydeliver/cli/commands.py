@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from pydeliver import __version__
-from pydeliver.agent.build import Compiled, compile_plan
+from pydeliver.agent.build import Compiled, compile_plan, list_problems
 from pydeliver.agent.rules import Home, Site, find_home
 from pydeliver.cli import launcher as launchers
 from pydeliver.cli import manual, options
@@ -91,16 +91,17 @@ def check(file: str | None, strict: bool, rules: str | None, config: str | None)
     """
     home = _home()
     made = compile_plan(home, _site(home, file or rules, config))
+    distrusted = (*made.distrusted, *(list_problems(made.plan, home) if made.plan else ()))
     _show_facts(made, home)
-    for distrust in made.distrusted:
+    for distrust in distrusted:
         click.echo(report.distrust_text(distrust, _style))
     for found in made.diagnostics:
         click.echo(report.diagnostic_text(found, _style))
     problem = made.store if isinstance(made.store, Status) else home_problem(home.path, home.uid)
-    if problem is not None and not made.distrusted:
+    if problem is not None and not distrusted:
         click.echo(_style(f"mail would wait: {problem.text}", "error"))
     kinds = Counter([found.severity for found in made.diagnostics])
-    errors = kinds["error"] + len(made.distrusted) + (problem is not None and not made.distrusted)
+    errors = kinds["error"] + len(distrusted) + (problem is not None and not distrusted)
     click.echo(_counted(errors, "mistake") + (f", {_counted(kinds['warning'], 'warning')}" if kinds["warning"] else ""))
     sys.exit(MISTAKES if errors or (strict and kinds["warning"]) else 0)
 

@@ -54,7 +54,7 @@ from pydeliver.language.tree import (
 MOST_DIGITS = 15  # as many as a float keeps
 
 _QUANTITY = re.compile(r"(-?[\d.]+)[ \t]*(.+)")
-_DATE = re.compile(r"(\d+)-(\d+)-(\d+)(?:T(\d+):(\d+))?")
+_DATE = re.compile(r"(\d+)-(\d+)-(\d+)(?:[T ](\d+):(\d+))?")
 
 
 class _Run(list[Any]):
@@ -213,14 +213,14 @@ class Builder:
 
     # -- values -----------------------------------------------------------------------------------------------------
 
-    def phrase(self, parts: list[Any]) -> Value:
+    def row(self, parts: list[Any]) -> Value:
         if len(parts) == 1:
             alone: Value = parts[0]
             return alone
         span = _over(parts[0], parts[-1])
         return Broken(span) if self._has_broken(parts) else Phrase(span, tuple(parts))
 
-    subject = phrase
+    subject = row
 
     def hole(self, parts: list[Any]) -> Value:
         inside: Value = parts[0]

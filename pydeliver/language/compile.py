@@ -390,9 +390,16 @@ class Compiler:
         if not self.values.spend(condition.span, place):
             return ("or", ()), frozenset()
         if isinstance(condition, tree.Or | tree.And):
-            made = [self.condition(each, place) for each in condition.conditions]
-            kind = "or" if isinstance(condition, tree.Or) else "and"
-            return (kind, tuple([node for node, _ in made])), frozenset().union(*[names for _, names in made])
+            both = isinstance(condition, tree.And)
+            nodes, captures = [], frozenset[str]()
+            for each in condition.conditions:
+                # Behind `and` stands what was captured before it; of the sides of an `or` only one may have matched.
+                node, names = self.condition(
+                    each, replace(place, captures=place.captures | captures) if both else place
+                )
+                nodes.append(node)
+                captures |= names
+            return ("and" if both else "or", tuple(nodes)), captures
         if isinstance(condition, tree.Not):
             node, _ = self.condition(condition.condition, place)
             return ("not", node), frozenset()

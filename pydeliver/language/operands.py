@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from pydeliver.language import tree
 from pydeliver.language.pattern import Problem, prepare
@@ -125,6 +127,11 @@ class Values:
         if not self.spend(value.span, place):
             return []
         if isinstance(value, tree.List):
+            for before, item in pairwise(value.items):
+                if isinstance(before, tree.Phrase) and isinstance(item, tree.Text):
+                    return self._wrong(
+                        place, item, "is this a text or a file? Write texts first, and `file` before each file"
+                    )
             return [one for item in value.items for one in self.operands(item, side, place)]
         if isinstance(value, tree.Name):
             return self._named(value, side, place)
@@ -188,7 +195,7 @@ class Values:
             template = self.template(path, place)
             if not isinstance(template, str):
                 return self._wrong(place, phrase, "the name of a list file is written out, without values in it")
-            return [("list", template, optional)]
+            return [("list", _beside(template, place.source.path), optional)]
         other = reference(phrase, place, self.catalogue, self.report)
         return [] if other is None else self._field(other, phrase, side, place)
 
@@ -299,6 +306,11 @@ class Values:
             return self._wrong(place, value, "there is no such day", "bad-date")
         day: Operand = ("date", value.year, value.month, value.day)
         return [day if value.minute is None else (*day, value.minute)]
+
+
+def _beside(path: str, source: str) -> str:
+    """A path as written in the file `source`: a relative one begins where that file lies, as for `include`."""
+    return path if path.startswith("~/") else os.path.join(os.path.dirname(source), path)
 
 
 def plain_number(value: float) -> str:

@@ -148,7 +148,7 @@ class List(Node):
 class Phrase(Node):
     """Words and values in a row: `header "X-A"`, `file "~/customers"`, `vacation "…" every 7 days`.
 
-    Where one value stands a bare list may stand (`file "a", "b"`), as `List(bracketed=False)`.
+    In a command a bare list may stand where one value stands (`file "a", "b"`), as `List(bracketed=False)`.
     A phrase of one name is written as that `Name`.
     """
 

@@ -55,6 +55,20 @@ def test_five_slips_are_told_at_once_with_their_places(home: Path) -> None:
     assert "6 mistakes" in done.stdout
 
 
+def test_a_list_file_is_judged_as_a_delivery_would(home: Path) -> None:
+    path = rules(home, 'if from in file "friends", file "/gone" { keep }\nif to in optional file "~/nobody" { keep }\n')
+    friends = path.with_name("friends")  # a relative name begins where the rule file lies
+    friends.write_text("a@example.org\n")
+    friends.chmod(0o602)
+    done = run(home, "check")
+    assert done.returncode == 65
+    assert f"{friends}: " in done.stdout
+    assert f"repair: chmod go-w {friends}" in done.stdout
+    assert "/gone: " in done.stdout
+    assert "nobody" not in done.stdout
+    assert "2 mistakes" in done.stdout
+
+
 def test_warnings_pass_unless_strict(home: Path) -> None:
     rules(home, 'let unused = "x"\nset mailboxes = "~/Maildir"\n')
     assert run(home, "check").returncode == 0

@@ -216,10 +216,10 @@ def test_parentheses_belong_to_the_place_of_what_they_hold() -> None:
     assert let.trailing is not None
 
 
-def test_an_operand_may_be_a_phrase_with_a_list() -> None:
-    several = t.List(AT, (text("a"), text("b")), bracketed=False)
-    phrase = t.Phrase(AT, (name("optional"), name("file"), several))
-    assert condition('from in optional file "a", "b"') == t.Comparison(AT, name("from"), "in", phrase)
+def test_operands_may_be_phrases_joined_by_commas() -> None:
+    phrase = t.Phrase(AT, (name("optional"), name("file"), text("a")))
+    several = t.List(AT, (text("x"), phrase, text("b")), bracketed=False)
+    assert condition('from in "x", optional file "a", "b"') == t.Comparison(AT, name("from"), "in", several)
 
 
 def test_a_question_is_a_phrase() -> None:

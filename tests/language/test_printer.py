@@ -343,7 +343,7 @@ def texts(draw: Draw, depth: int) -> tree.Text:
 def holes(draw: Draw, depth: int) -> tree.Value:
     if draw(st.booleans()):
         return tree.Name(NOWHERE, (str(draw(st.integers(0, 99))),))
-    return alone(draw(phrases(depth - 1, quoted=False)))
+    return alone((draw(names()), *draw(rows(depth - 1, False, 0))))
 
 
 @st.composite
@@ -366,14 +366,30 @@ def items_(draw: Draw, depth: int, quoted: bool) -> tree.Value:
 
 
 @st.composite
-def phrases(draw: Draw, depth: int, quoted: bool = True, subject: bool = True) -> tuple[tree.Value, ...]:
-    parts: list[tree.Value] = [draw(names())] if subject else []
-    for _ in range(draw(st.integers(not subject, 3))):
-        row = draw(st.lists(items_(depth, quoted), min_size=1, max_size=4 if draw(st.booleans()) else 1))
-        if parts and isinstance(edge(parts[-1], -1), tree.Number) and isinstance(edge(row[0], 0), tree.Name):
-            row[0] = tree.Clock(NOWHERE, 0)  # a word behind a number would be its unit
-        parts.append(row[0] if len(row) == 1 else tree.List(NOWHERE, tuple(row), bracketed=False))
+def rows(draw: Draw, depth: int, quoted: bool = True, least: int = 1, several: bool = False) -> tuple[tree.Value, ...]:
+    """Values in a row; `several`: where one value stands, some may stand, joined by commas."""
+    parts: list[tree.Value] = []
+    for _ in range(draw(st.integers(least, 3))):
+        values = draw(st.lists(items_(depth, quoted), min_size=1, max_size=4 if several and draw(st.booleans()) else 1))
+        before = edge(parts[-1], -1) if parts else None
+        unit = isinstance(before, tree.Number) and isinstance(edge(values[0], 0), tree.Name)
+        time = isinstance(before, tree.Date) and isinstance(edge(values[0], 0), tree.Clock)
+        if unit or time:
+            values[0] = tree.List(NOWHERE, ())  # behind a number a word would be its unit, behind a date a time its own
+        parts.append(values[0] if len(values) == 1 else tree.List(NOWHERE, tuple(values), bracketed=False))
     return tuple(parts)
+
+
+@st.composite
+def phrases(draw: Draw, depth: int) -> tuple[tree.Value, ...]:
+    """What a command or a condition begins with: a word, and what is behind it."""
+    return (draw(names()), *draw(rows(depth, least=0, several=True)))
+
+
+@st.composite
+def operands(draw: Draw, depth: int) -> tree.Value:
+    values = tuple([alone(row) for row in draw(st.lists(rows(depth), min_size=1, max_size=3))])
+    return values[0] if len(values) == 1 else tree.List(NOWHERE, values, bracketed=False)
 
 
 def edge(value: tree.Value, side: int) -> tree.Value:
@@ -402,7 +418,7 @@ def conditions(draw: Draw, depth: int) -> tree.Condition:
         return tree.Question(NOWHERE, subject)
     if kind == 4:
         return tree.Comparison(NOWHERE, subject, "exists", None, negated)
-    operand = alone(draw(phrases(2, subject=False)))
+    operand = draw(operands(2))
     if kind == 5:
         return tree.Comparison(NOWHERE, subject, draw(ORDERS), operand, negated)
     return tree.Comparison(NOWHERE, subject, draw(TEXT_OPERATORS), operand, negated, draw(st.booleans()))
@@ -428,9 +444,9 @@ def statements(draw: Draw, depth: int) -> tree.Statement:
         body = draw(ifs(depth - 1) if draw(st.booleans()) else blocks(depth - 1))
         return tree.Rule(NOWHERE, draw(texts(1)), body, blank_before=blank)
     if kind == 2:
-        value = draw(conditions(2)) if draw(st.booleans()) else alone(draw(phrases(3, subject=False)))
+        value = draw(conditions(2)) if draw(st.booleans()) else draw(operands(3))
         return tree.Let(NOWHERE, draw(WORDS), value, blank_before=blank)
-    value, *rest = draw(phrases(2, subject=False)) if draw(st.booleans()) else (None,)
+    value, *rest = draw(rows(2, several=True)) if draw(st.booleans()) else (None,)
     block = draw(blocks(depth - 1)) if depth > 0 and kind == 3 else None
     return tree.Command(NOWHERE, draw(phrases(2)), value, tuple(rest), block, blank_before=blank)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,17 +17,8 @@ from pydeliver.system.spool import Held
 from pydeliver.transport import Outcome, execute
 from tests.rules import judge
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 MESSAGE = b"From: boss@example.com\r\nSubject: one\r\nX-N: 1\r\n\r\n\0body\xff\r\nFrom here\n"
 NOW = 1_715_776_496.5
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    yield
-    alarm.release()
 
 
 @pytest.fixture

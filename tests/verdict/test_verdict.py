@@ -127,15 +127,15 @@ def test_a_copy_never_triggers_its_own_else() -> None:
 
 
 def test_an_unknown_condition_is_not_taken_and_its_question_is_shown() -> None:
-    text = 'if from in file "gone" { file "A" }\nif not from in file "gone" { file "B" }\nfile "C"\n'
+    text = 'if from in file "/gone" { file "A" }\nif not from in file "/gone" { file "B" }\nfile "C"\n'
     verdict = judge(text, MESSAGE, World(gone=None))
     assert boxes(verdict) == ["C"]
-    assert verdict.unknown == (("list", "gone", False),)
+    assert verdict.unknown == (("list", "/gone", False),)
     assert [found for node, found in verdict.trace if node[0] == "test"] == [None, None]
 
 
 def test_after_an_unknown_condition_its_else_is_taken() -> None:
-    text = 'if from in file "gone" { file "A" } else { file "B" }\n'
+    text = 'if from in file "/gone" { file "A" } else { file "B" }\n'
     assert boxes(judge(text, MESSAGE, World(gone=None))) == ["B"]
 
 
@@ -151,6 +151,12 @@ def test_captures_are_seen_inside_their_branch() -> None:
         'if subject matches /(?<w>one)/ { log "{w}"\n  if subject matches /(?<w>two)/ { log "{w}" }\n  log "{w}"\n}\n'
     )
     assert judge(text, MESSAGE).log == ("one", "two", "one")
+
+
+@pytest.mark.parametrize(("number", "taken"), [(b"1", ["same"]), (b"2", ["INBOX"])])
+def test_what_was_captured_is_known_behind_and(number: bytes, taken: list[str]) -> None:
+    text = r'if subject matches /one (?<n>\d)/ and header "X-N" is "{n}" { file "same" }'
+    assert boxes(judge(text, b"Subject: one 1\nX-N: %s\n\n" % number)) == taken
 
 
 def test_captures_of_a_branch_that_was_not_taken_are_forgotten() -> None:
@@ -173,7 +179,7 @@ def test_each_branch_has_the_captures_of_its_own_condition() -> None:
 
 def test_each_question_is_asked_once_however_often_it_is_needed() -> None:
     text = (
-        'if from in file "a" { log "a" }\nif from in file "a" { log "a again" }\n'
+        'if from in file "/a" { log "a" }\nif from in file "/a" { log "a again" }\n'
         'if now.hour is 12 and now.weekday is wednesday and now > 2024-01-01 { log "{now.year}" }\n'
     )
     world = World(a=frozenset(["boss@example.com"]))
@@ -183,7 +189,7 @@ def test_each_question_is_asked_once_however_often_it_is_needed() -> None:
 
 def test_nothing_is_asked_that_does_not_matter() -> None:
     world = World()
-    judge('if size > 0 or from in file "a" { file "A" }\nif now.hour is 1 { discard }\n', MESSAGE, world)
+    judge('if size > 0 or from in file "/a" { file "A" }\nif now.hour is 1 { discard }\n', MESSAGE, world)
     assert world.asked == []
 
 
@@ -248,7 +254,7 @@ _STATEMENT = st.sampled_from(
         'reject "r"',
         'defer "d"',
         'if size < 0 { file "never" }',
-        'if from in file "gone" { discard }',
+        'if from in file "/gone" { discard }',
     ]
 )
 

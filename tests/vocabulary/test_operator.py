@@ -146,7 +146,7 @@ def test_a_negated_operator_is_the_opposite(negated: str, plain: str) -> None:
         'cc like "*"',
         "cc matches /^/",
         'cc in "a@b.example"',
-        'cc in file "list"',
+        'cc in file "/list"',
         'header "X-Absent" is ""',
         'header "X-Absent" in 0.0.0.0/0',
         'header "X-Absent" < 5',
@@ -181,18 +181,25 @@ def test_the_null_sender_is_an_address_and_an_unsaid_sender_is_none() -> None:
 
 def test_a_list_file_is_asked_about_by_its_name_and_whether_it_may_be_absent() -> None:
     world = World(friends=frozenset(["boss+shop@example.com"]))
-    assert holds('from in file "friends"', MESSAGE, world) is True
-    assert world.asked == [("list", "friends", False)]
+    assert holds('from in file "/friends"', MESSAGE, world) is True
+    assert world.asked == [("list", "/friends", False)]
     world = World(friends=frozenset())
-    assert holds('from in optional file "friends"', MESSAGE, world) is False
-    assert world.asked == [("list", "friends", True)]
+    assert holds('from in optional file "/friends"', MESSAGE, world) is False
+    assert world.asked == [("list", "/friends", True)]
+
+
+def test_texts_and_list_files_may_be_mixed() -> None:
+    world = World(friends=frozenset(["x@example.com"]), list=frozenset(["bob@two.example"]))
+    assert holds('to in "nobody@example.com", file "/friends", file "/list"', MESSAGE, world) is True
+    assert holds('to in "bob@two.example", file "/friends"', MESSAGE, world) is True
+    assert holds('to in "nobody@example.com", file "/friends"', MESSAGE, world) is False
 
 
 def test_a_list_file_is_matched_without_case_and_by_any_value_of_the_field() -> None:
     world = World(list=frozenset(["bob@two.example"]))
-    assert holds('to in file "list"', MESSAGE, world) is True
-    assert holds('to not in file "list"', MESSAGE, world) is False
-    assert holds('from in file "list"', MESSAGE, world) is False
+    assert holds('to in file "/list"', MESSAGE, world) is True
+    assert holds('to not in file "/list"', MESSAGE, world) is False
+    assert holds('from in file "/list"', MESSAGE, world) is False
 
 
 # -- networks ---------------------------------------------------------------------------------------------------
@@ -395,7 +402,7 @@ def test_every_operator_on_an_unknown_value_is_unknown() -> None:
             assert bound(operator, operand, values=None, kind=kind) is None, (kind, operator)
 
 
-UNKNOWN = 'from in file "gone"'
+UNKNOWN = 'from in file "/gone"'
 
 
 @pytest.mark.parametrize(
@@ -403,7 +410,7 @@ UNKNOWN = 'from in file "gone"'
     [
         (UNKNOWN, None),
         (f"not {UNKNOWN}", None),
-        ('from not in file "gone"', None),
+        ('from not in file "/gone"', None),
         (f"{UNKNOWN} and size > 0", None),
         (f"{UNKNOWN} and size < 0", False),
         (f"size < 0 and {UNKNOWN}", False),
