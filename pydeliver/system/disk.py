@@ -61,10 +61,11 @@ class Distrust(Value):
 def read_trusted(path: str, *, uid: int, home: str, limit: int = RULE_FILE_LIMIT) -> Trusted | Distrust:
     """Read the file at the absolute `path` if nobody but user `uid` and root can have put it there or changed it.
 
-    File and directories must belong to the user or root, and be writable by neither everyone (a sticky bit does not
-    help) nor a group, unless it is the user's private one. Directories are judged up to and including `home`, or to
-    the root for a path outside it. A link is followed if its owner is the user or root and the way to its target
-    holds to the same rule. The way is judged before the file is opened; after that only the judged can change it.
+    File and directories must belong to the user or root, and be writable by neither everyone nor a group, unless it
+    is the user's private one. One like /tmp, root's and sticky, may hold such a directory, but not the file itself.
+    Directories are judged up to and including `home`, or to the root for a path outside it. A link is followed if its
+    owner is the user or root and the way to its target holds to the same rule. The way is judged before the file is
+    opened; after that only the judged can change it.
     """
     try:
         way = _judge_way(path, uid, home)
@@ -91,6 +92,7 @@ def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | D
     here, pending = _start(path, home, anchor)
     problem = _judge_directory(here, os.stat(here), uid)
     links, own = 0, len(pending)  # so many of the names are `path`'s own, the others come from links
+    shared: Distrust | None = None  # said of a directory like /tmp, until what is in it turns out to be a directory
     while problem is None:
         name = pending.pop() if pending else "."
         place = here if name == "." else os.path.dirname(here) if name == ".." else os.path.join(here, name)
@@ -101,6 +103,9 @@ def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | D
                 raise
             return Distrust(place, "unreadable", f"{path} leads by a link to {place}, which does not exist")
         own = min(own, len(pending))
+        if shared is not None and (name in (".", "..") or not stat.S_ISDIR(entry.st_mode)):
+            return shared
+        shared = None
         if stat.S_ISLNK(entry.st_mode):
             links += 1
             if links > LINK_LIMIT:
@@ -117,6 +122,8 @@ def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | D
             if not stat.S_ISDIR(entry.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place)
             problem = _judge_directory(place, entry, uid)
+            if entry.st_mode & stat.S_ISVTX and entry.st_uid == 0:
+                shared, problem = problem, None
             here = place
         else:
             return place, entry

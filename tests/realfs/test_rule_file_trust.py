@@ -93,6 +93,17 @@ def listen(path: Path) -> None:
         server.bind(str(path))
 
 
+def tmp_like(tree: Tree, owner: pwd.struct_passwd | None = None) -> Path:
+    """Make the outside like /tmp, with a folder of `owner` in it. Returns where a rule file may lie there."""
+    tree.give(tree.outside, 0)
+    tree.outside.chmod(0o1777)
+    if owner is None:
+        return tree.outside / "rules"
+    (tree.outside / "own").mkdir()
+    tree.give(tree.outside / "own", owner)
+    return tree.outside / "own" / "rules"
+
+
 def chain(tree: Tree, length: int) -> None:
     """The file behind `length` links."""
     place = tree.folder / "real"
@@ -160,7 +171,15 @@ CASES: dict[str, tuple[Callable[[Tree], object], str]] = {
         lambda t: (t.outside.chmod(0o777), t.move(t.outside / "rules")),
         "parent-world-writable",
     ),
-    "own link out, through the temporary directory": (lambda t: t.move(t.outside / "rules"), "parent-world-writable"),
+    "own link out, through the temporary directory": (lambda t: t.move(t.outside / "rules"), TRUSTED),
+    "own link into a directory like /tmp": (lambda t: t.move(tmp_like(t)), "parent-world-writable"),
+    "own link to a folder in a directory like /tmp": (lambda t: t.move(tmp_like(t, BOB)), TRUSTED),
+    "own link to another's folder in a directory like /tmp": (lambda t: t.move(tmp_like(t, EVE)), "parent-owner"),
+    "own link to a link in a directory like /tmp": (
+        lambda t: (t.move(t.home / "dotfile"), t.move(tmp_like(t))),
+        "parent-world-writable",
+    ),
+    "a sticky directory above that is not root's": (lambda t: t.config.chmod(0o1777), "parent-world-writable"),
     "own link of the folder within home": (lambda t: t.link_folder(t.home / "dotfiles"), TRUSTED),
     "another's link of the folder": (lambda t: t.link_folder(t.home / "dotfiles", by=EVE), "link-owner"),
     "own relative link upwards": (
@@ -238,8 +257,11 @@ def test_a_file_outside_home_is_judged_up_to_the_root(tree: Tree) -> None:
     place = tree.outside / "site.rules"
     place.write_bytes(RULES)
     judged = read_trusted(str(place), uid=BOB.pw_uid, home=str(tree.home))
+    assert isinstance(judged, Trusted)
+    tree.top.chmod(0o777)
+    judged = read_trusted(str(place), uid=BOB.pw_uid, home=str(tree.home))
     assert isinstance(judged, Distrust)
-    assert (judged.kind, judged.path) == ("parent-world-writable", "/var/tmp")
+    assert (judged.kind, judged.path) == ("parent-world-writable", str(tree.top))
 
 
 def test_the_table_holds_at_least_forty_combinations() -> None:
