@@ -16,10 +16,15 @@ from pydeliver.system.disk import append_line, make_private, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LOG_NAME = "deliveries.log"
 KEPT_RULES = "rules"
+NAMES = "names"
+NEW_MAILBOXES = "new-mailboxes"
+NEW_MAILBOXES_LIMIT = 64 << 10  # bytes looked at
+DAY = 86400
+TEXT_LIMIT = 1000  # characters of one text that the log keeps: a sender chooses how long a field is
 
 
 class State(Value):
@@ -49,12 +54,30 @@ class State(Value):
             make_private(folder)
             write_atomic(path, data, sync=False)
 
+    def keep_names(self, sources: Iterable[tuple[str, bytes]]) -> None:
+        """Note which files, by which digests, the user's rules were made of last. Raises OSError."""
+        lines = [f"{digest.hex()} {path}\n" for path, digest in sources]
+        write_atomic(f"{self.directory}/{KEPT_RULES}/{NAMES}", os.fsencode("".join(lines)), sync=False)
+
     def has_rules(self) -> bool:
-        """Whether this user ever had a rule file."""
+        """Whether this user ever had a rule file of his own."""
+        return os.path.exists(f"{self.directory}/{KEPT_RULES}/{NAMES}")
+
+    def new_mailboxes(self, now: float) -> list[int]:
+        """When mailboxes named by messages were made within the last day, in seconds since the epoch."""
         try:
-            return bool(os.listdir(f"{self.directory}/{KEPT_RULES}"))
+            with open(f"{self.directory}/{NEW_MAILBOXES}", "rb") as file:
+                words = file.read(NEW_MAILBOXES_LIMIT).split()
         except OSError:
-            return False
+            return []
+        made = [int(word) for word in words if word.isdigit() and len(word) < 12]
+        return [moment for moment in made if now - DAY < moment <= now]
+
+    def count_new_mailboxes(self, number: int, now: float) -> None:
+        """Note that so many were made now. Raises OSError."""
+        moments = [*self.new_mailboxes(now), *[int(now)] * number]
+        lines = b"".join([b"%d\n" % moment for moment in moments])
+        write_atomic(f"{self.directory}/{NEW_MAILBOXES}", lines, sync=False)
 
 
 def tell_syslog(line: str) -> None:
@@ -65,13 +88,13 @@ def tell_syslog(line: str) -> None:
 
 
 def as_json(value: object) -> str:
-    """JSON in ASCII for plain values; the module `json` costs more than the delivery it would describe."""
+    """JSON in ASCII for plain values, long texts cut; the module `json` costs more than the delivery it describes."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return encode_basestring_ascii(value)
+        return encode_basestring_ascii(value if len(value) <= TEXT_LIMIT else value[:TEXT_LIMIT] + "…")
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydeliver.mail.edit import Edit
-    from pydeliver.mailbox.names import Store
+    from pydeliver.mailbox.names import Location, Store
     from pydeliver.system.spool import Held
     from pydeliver.verdict import Delivery, Verdict
 
@@ -38,12 +38,20 @@ def execute(verdict: Verdict, message: Message, held: Held, store: Store, home: 
     if verdict.outcome == DEFER:
         return Outcome(deferred(verdict.text, "4.7.1"))
     prepared: list[maildir.Prepared] = []
+    made: set[tuple[object, ...]] = set()
     try:
         for delivery in verdict.deliveries:
-            made = _prepare(delivery, message, held, store, home, host, now)
-            if isinstance(made, Status):
-                return Outcome(_undone(prepared, made))
-            prepared.append(made)
+            location = locate(store, _expanded(delivery.mailbox, home))
+            if isinstance(location, Status):
+                return Outcome(_undone(prepared, location))
+            form = (location.path, *delivery.form[1:])
+            if form in made:
+                continue  # another name of the same place
+            made.add(form)
+            one = _prepare(location, delivery, message, held, prepared, host, now)
+            if isinstance(one, Status):
+                return Outcome(_undone(prepared, one))
+            prepared.append(one)
         alarm.hold()
         status = _commit(prepared)
     except BaseException:
@@ -55,30 +63,42 @@ def execute(verdict: Verdict, message: Message, held: Held, store: Store, home: 
     return Outcome(stored("discarded") if verdict.outcome == DISCARD and status.ok else status, files)
 
 
+def _expanded(name: str, home: str) -> str:
+    return f"{home}/{name[2:]}" if name.startswith("~/") else name
+
+
 def _prepare(
-    delivery: Delivery, message: Message, held: Held, store: Store, home: str, host: str, now: float
+    location: Location,
+    delivery: Delivery,
+    message: Message,
+    held: Held,
+    beside: list[maildir.Prepared],
+    host: str,
+    now: float,
 ) -> maildir.Prepared | Status:
-    name = delivery.mailbox
-    location = locate(store, f"{home}/{name[2:]}" if name.startswith("~/") else name)
-    if isinstance(location, Status):
-        return location
-    spool = held if not delivery.edits and held.path is not None and not held.skip else None
+    whole = not delivery.edits and held.path is not None and not held.skip
     return maildir.prepare(
         location,
-        formed(message, delivery.edits) if delivery.edits else message.chunks(),
+        lambda keywords: formed(message, delivery.edits, keywords),
         host=host,
         now=now,
         flags=delivery.flags,
         labels=delivery.labels,
-        spool=spool if name == INBOX else None,
+        spool=held if whole and location.name == INBOX else None,
+        beside=beside,
     )
 
 
-def formed(message: Message, edits: tuple[Edit, ...]) -> Iterator[bytes]:
-    """The message with its header edited and every other byte as received."""
-    from pydeliver.mail.edit import edited
+def formed(message: Message, edits: tuple[Edit, ...], keywords: tuple[str, ...] = ()) -> Iterator[bytes]:
+    """The message with its header edited, keywords that the mailbox can't hold put there too, all else as received."""
+    if not edits and not keywords:
+        yield from message.chunks()
+        return
+    from pydeliver.mail.edit import Edit, edited
 
-    yield edited(message.head, edits)
+    if keywords:
+        edits = (*edits, Edit("add", "X-Keywords", " ".join(keywords)))
+    yield edited(message.head, edits, message.newline)
     yield from message.chunks(len(message.head))
 
 

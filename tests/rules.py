@@ -42,6 +42,7 @@ class World:
         self.now = now
         self.offset = offset
         self.lists = lists
+        self.refused: dict[str, str] = {}  # what the mailboxes say of a name
         self.asked: list[Question] = []
 
     def answer(self, question: Question) -> Any:
@@ -50,6 +51,8 @@ class World:
             return self.now
         if question[0] == "offset":
             return self.offset
+        if question[0] == "mailbox":
+            return self.refused.get(question[1], "")
         return self.lists[question[1].removeprefix("/")]
 
 

@@ -11,14 +11,14 @@ import time
 
 from pydeliver.agent.rules import Home, Site, find_store, load_plan, read_list
 from pydeliver.mail.envelope import Envelope, sender_from
-from pydeliver.mail.message import Message, split_from_line
+from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.mailbox.maildir import spool_directory
-from pydeliver.mailbox.names import name_problem
+from pydeliver.mailbox.names import locate
 from pydeliver.memory import tell_syslog
 from pydeliver.status import Status, Value, deferred
 from pydeliver.system import alarm
 from pydeliver.system.disk import Distrust
-from pydeliver.system.spool import drain, receive
+from pydeliver.system.spool import Held
 from pydeliver.transport import Outcome, execute
 from pydeliver.verdict import Program, Verdict
 
@@ -33,15 +33,20 @@ if TYPE_CHECKING:
 
     Answer = Callable[[Question], Any]
 
-FROM_LINE_BYTES = 4096  # a longer first line is no From_ line
+NEW_MAILBOXES_A_DAY = 50  # that messages may name; more would let a sender fill the disk with folders
+LOG_PATIENCE = 5.0  # seconds that a log may take
+# The years 1 and 9999, with a day to spare: beyond them no zone is known.
+FIRST_MOMENT, LAST_MOMENT = -62_135_510_400, 253_402_214_400
 
 
 class World:
-    """Answers the questions of one message: the clock, the zone, list files."""
+    """Answers the questions of one message: the clock, the zone, list files, mailboxes that a message names."""
 
-    def __init__(self, home: Home, settings: Mapping[str, Any], now: float) -> None:
+    def __init__(self, home: Home, store: Store, settings: Mapping[str, Any], now: float) -> None:
         self.home = home
+        self.store = store
         self.now = now
+        self.new: set[str] = set()  # the names, asked about, of mailboxes that are not there yet
         self._zone_name = next(iter(settings.get("timezone", ())), "")
         self._zone: Any = None
 
@@ -52,11 +57,14 @@ class World:
             return self.now
         if kind == "offset":
             return self._offset(question[1])
-        assert kind == "list"
-        return self._listed(question[1], question[2])
+        if kind == "list":
+            return self._listed(question[1], question[2])
+        assert kind == "mailbox"
+        return self._problem(question[1])
 
     def _offset(self, moment: int) -> int:
         """Minutes east of UTC at a moment, in the user's zone."""
+        moment = min(max(moment, FIRST_MOMENT), LAST_MOMENT)
         if not self._zone_name:
             return time.localtime(moment).tm_gmtoff // 60
         from datetime import UTC, datetime
@@ -77,6 +85,20 @@ class World:
             return deferred(f"list file: {found.text}", "4.3.5")
         lines = [line.strip() for line in found.data.decode("utf-8", "replace").splitlines()]
         return frozenset([fold(line) for line in lines if line and not line.startswith("#")])
+
+    def _problem(self, name: str) -> str:
+        """Why a mailbox that a message names can't be used, or ""."""
+        location = locate(self.store, self.home.expand(name))
+        if isinstance(location, Status):
+            return location.text
+        if os.path.isdir(location.path):
+            return ""
+        if any([os.path.lexists(path) and not os.path.isdir(path) for path in location.way]):
+            return f'"{name}" is the name of a file'
+        if len(self.home.state.new_mailboxes(self.now)) >= NEW_MAILBOXES_A_DAY:
+            return f"{NEW_MAILBOXES_A_DAY} mailboxes were made today that messages named"
+        self.new.add(name)
+        return ""
 
 
 def decide(
@@ -107,26 +129,13 @@ def completed(envelope: Envelope, message: Message, from_line: str | None, trust
         if sender is None and "return-path" in above:
             sender = sender_from(above["return-path"])
         recipient = recipient or above.get("delivered-to")
-    if (sender, recipient) == (envelope.sender, envelope.recipient):
-        return envelope
-    return Envelope(
-        sender,
-        recipient,
-        envelope.original_recipient,
-        envelope.detail,
-        envelope.user,
-        envelope.queue_id,
-        envelope.door,
-        envelope.arguments,
-        envelope.environment,
-    )
+    return envelope.with_addresses(sender, recipient)
 
 
-def program_of(plan: Plan, store: Store, home: Home) -> Program:
+def program_of(plan: Plan, store: Store) -> Program:
     """A plan ready to judge messages, for the mailboxes of this store."""
     program = Program(plan)
     program.settings["layout"] = store.layout
-    program.settings["name-problem"] = lambda name: name_problem(store, home.expand(name))
     return program
 
 
@@ -144,83 +153,113 @@ class Request(Value):
     host: str
 
 
-def deliver(request: Request) -> Status:
-    """Deliver one message and log it. Whatever happens, the descriptor is read to its end."""
-    started = time.monotonic()
-    plan = load_plan(request.home, request.site)
-    store = plan if isinstance(plan, Status) else find_store(plan.settings, request.home)
-    if isinstance(plan, Status) or isinstance(store, Status):
-        drain(request.fd)
-        problem = plan if isinstance(plan, Status) else store
-        assert isinstance(problem, Status)
-        _log(request, None, None, Outcome(problem), None, {}, started)
-        return problem
-    alarm.guard(plan.settings["time-limit"])
-    held = receive(request.fd, spool_dir=lambda: spool_directory(store))
-    if isinstance(held, Status):
-        _log(request, plan, None, Outcome(held), None, {}, started)
-        return held
-    try:
-        if not held.size:
-            return deferred("the message is empty: nothing was received", "4.3.0")
-        line, from_line = split_from_line(held.read(0, FROM_LINE_BYTES))
-        held.skip = len(line)
-        message = Message(held)
-        envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
-        world = World(request.home, plan.settings, request.now)
-        verdict, answers = decide(program_of(plan, store, request.home), envelope, message, world.answer)
-        if isinstance(verdict, Status):
-            outcome = Outcome(verdict)
-            _log(request, plan, message, outcome, None, answers, started)
-        else:
-            outcome = execute(verdict, message, held, store, request.home.path, request.host, request.now)
-            _log(request, plan, message, outcome, verdict, answers, started)
-        return outcome.status
-    finally:
-        held.remove()
+class Account:
+    """What is known of one delivery so far: the line that the log gets, however it ends."""
 
+    __slots__ = ("answers", "message", "plan", "request", "started", "verdict")
 
-def _log(
-    request: Request,
-    plan: Plan | None,
-    message: Message | None,
-    outcome: Outcome,
-    verdict: Verdict | None,
-    answers: dict[Question, Any],
-    started: float,
-) -> None:
-    """One line in the user's log and one for syslog. A log that can't be written changes nothing for the message."""
-    envelope = request.envelope
-    entry: dict[str, object] = {
-        "time": request.now,
-        "transaction": os.urandom(8).hex(),
-        "door": envelope.door,
-        "queue": envelope.queue_id,
-        "sender": envelope.sender,
-        "recipient": envelope.recipient,
-        "status": outcome.status.line,
-    }
-    if message is not None:
-        entry["message-id"] = next(iter(message.texts("message-id")), "")
-        entry["size"] = message.size
-    if plan is not None:
-        entry["rules"] = plan.digest
-    if verdict is not None and plan is not None:
-        entry["verdict"] = verdict.describe()
-        entry["rule"] = verdict.rule
-        entry["line"] = verdict.line
-        entry["file"] = plan.files[verdict.file] if verdict.line else ""
-        entry["files"] = outcome.files
-        entry["log"] = verdict.log
-        entry["notes"] = verdict.notes
-    entry["answers"] = [[*question, _short(answer)] for question, answer in answers.items()]
-    entry["ms"] = round((time.monotonic() - started) * 1000, 1)
-    problem = request.home.state.record(entry)
-    shown = f"to {verdict.describe()} by rule {verdict.rule or verdict.line or 'none'}" if verdict else "not judged"
-    told = f"{request.home.user}: {entry.get('message-id', '')} {shown}: {outcome.status.line}"
-    tell_syslog(f"{told} ({problem})" if problem else told)
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.started = time.monotonic()
+        self.plan: Plan | None = None
+        self.message: Message | None = None
+        self.verdict: Verdict | None = None
+        self.answers: dict[Question, Any] = {}
+
+    def entry(self, outcome: Outcome) -> dict[str, object]:
+        envelope, plan, message, verdict = self.request.envelope, self.plan, self.message, self.verdict
+        entry: dict[str, object] = {
+            "time": self.request.now,
+            "transaction": os.urandom(8).hex(),
+            "door": envelope.door,
+            "queue": envelope.queue_id,
+            "sender": envelope.sender,
+            "recipient": envelope.recipient,
+            "status": outcome.status.line,
+        }
+        if message is not None:
+            entry |= {"message-id": next(iter(message.texts("message-id")), ""), "size": message.size}
+        if plan is not None:
+            entry["rules"] = plan.digest
+        if verdict is not None and plan is not None:
+            entry |= {
+                "verdict": verdict.describe(),
+                "rule": verdict.rule,
+                "line": verdict.line,
+                "file": plan.files[verdict.file] if verdict.line else "",
+                "files": outcome.files,
+                "log": verdict.log,
+                "notes": verdict.notes,
+            }
+        entry["answers"] = [[*question, _short(answer)] for question, answer in self.answers.items()]
+        entry["ms"] = round((time.monotonic() - self.started) * 1000, 1)
+        return entry
+
+    def tell(self, outcome: Outcome) -> None:
+        """One line in the user's log and one for syslog."""
+        entry, verdict, home = self.entry(outcome), self.verdict, self.request.home
+        problem = home.state.record(entry)
+        shown = f"to {verdict.describe()} by rule {verdict.rule or verdict.line or 'none'}" if verdict else "not judged"
+        told = f"{home.user}: {entry.get('message-id', '')} {shown}: {outcome.status.line}"
+        tell_syslog(f"{told} ({problem})" if problem else told)
 
 
 def _short(answer: Any) -> object:
     """An answer as the log keeps it: of a list file only how many values it has."""
     return f"{len(answer)} values" if isinstance(answer, frozenset) else answer
+
+
+def deliver(request: Request) -> Status:
+    """Deliver one message and log it. What was stored is read to its end; a caller drains what was not."""
+    account = Account(request)
+    held = Held()
+    try:
+        outcome = _delivered(request, held, account)
+    except alarm.Interrupted as interrupted:
+        outcome = Outcome(interrupted.status)
+    finally:
+        held.remove()
+    try:
+        alarm.within(LOG_PATIENCE, lambda: account.tell(outcome))
+    except (Exception, alarm.Interrupted):  # noqa: BLE001 - the answer is known, and no log may change it
+        pass
+    return outcome.status
+
+
+def _delivered(request: Request, held: Held, account: Account) -> Outcome:
+    home = request.home
+    plan = load_plan(home, request.site)
+    if isinstance(plan, Status):
+        return Outcome(plan)
+    account.plan = plan
+    store = find_store(plan.settings, home)
+    if isinstance(store, Status):
+        return Outcome(store)
+    alarm.guard(plan.settings["time-limit"])
+    problem = held.receive(request.fd, spool_dir=lambda: spool_directory(store))
+    if problem is not None:
+        return Outcome(problem)
+    line, from_line = split_from_line(held.read(0, FROM_LINE_BYTES))
+    held.skip = len(line)
+    if not held.size:
+        return Outcome(deferred("the message is empty: nothing was received", "4.3.0"))
+    message = account.message = Message(held)
+    envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
+    world = World(home, store, plan.settings, request.now)
+    verdict, account.answers = decide(program_of(plan, store), envelope, message, world.answer)
+    if isinstance(verdict, Status):
+        return Outcome(verdict)
+    account.verdict = verdict
+    outcome = execute(verdict, message, held, store, home.path, request.host, request.now)
+    made = [one.mailbox for one in verdict.deliveries if one.mailbox in world.new]
+    if made and outcome.status.ok:
+        _count(home, len(made), request.now)
+    return outcome
+
+
+def _count(home: Home, number: int, now: float) -> None:
+    """Count the mailboxes that a message named. A count that can't be written takes back no delivery."""
+    try:
+        home.state.count_new_mailboxes(number, now)
+    except OSError:
+        pass

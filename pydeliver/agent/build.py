@@ -129,7 +129,7 @@ def build_plan(home: Home, site: Site, cache: str) -> Plan | Status:
     made = _settled(home, site)
     if made.plan is None:
         return deferred(_complaint(made), "4.3.5")
-    _keep(made, made.plan, home, cache)
+    _keep(made, made.plan, home, site, cache)
     return made.plan
 
 
@@ -156,13 +156,15 @@ def _complaint(made: Compiled) -> str:
     return f"{first.file}:{first.line}: {first.message}"
 
 
-def _keep(made: Compiled, plan: Plan, home: Home, cache: str) -> None:
+def _keep(made: Compiled, plan: Plan, home: Home, site: Site, cache: str) -> None:
     """Keep the plan for the next delivery and its sources for later questions. What fails costs time, not mail."""
     try:
         for path in plan.files:
             digest = made.shelf.sources[path]
             if digest:
                 home.state.keep_rules(digest, made.shelf.contents[digest])
+        if plan.sources[1][1] and not site.required:
+            home.state.keep_names([(path, made.shelf.sources[path]) for path in plan.files])
         make_private(home.cache)
         write_atomic(cache, plans.encode(plan), sync=False)
     except OSError:

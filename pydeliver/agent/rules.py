@@ -58,14 +58,19 @@ def find_home(given: str | None) -> Home | Status:
     except KeyError:
         entry = None
     path = entry.pw_dir if entry else ""
-    if given and given.startswith("/"):
-        try:
-            path = given if os.stat(given).st_uid == uid else path
-        except OSError:
-            path = path or given
+    if given and given.startswith("/") and not _is_foreign(given, uid):
+        path = given
     if not path:
         return deferred(f"uid {uid} has no home directory", "4.3.5")
     return Home(entry.pw_name if entry else str(uid), uid, path.rstrip("/") or "/")
+
+
+def _is_foreign(home: str, uid: int) -> bool:
+    """Whether a home is there and another's. One that can't be seen now may yet be mounted: mail waits for it."""
+    try:
+        return os.stat(home).st_uid != uid
+    except OSError:
+        return False
 
 
 class Shelf:
@@ -169,7 +174,7 @@ def find_store(settings: Mapping[str, Any], home: Home) -> Store | Status:
             )
     root = root or default
     layout = layout or layout_of(root.rstrip("/"))
-    return Store(root, default, layout, "utf-7", settings["sync"], settings["over-quota"])
+    return Store(root, default, layout, settings["sync"], settings["over-quota"])
 
 
 def read_list(home: Home, path: str) -> Trusted | Distrust:

@@ -13,17 +13,27 @@ TRY_AGAIN = 75
 
 
 def main() -> None:
-    """Run `pydeliver` with the arguments of this process."""
+    """Run `pydeliver` with the arguments of this process: a command at a shell, or a delivery."""
     arguments = sys.argv[1:]
     if _is_for_people(arguments):
         from pydeliver.cli.commands import run
 
         run()
+    deliver(arguments[1:] if arguments[:1] == ["deliver"] else arguments)
+
+
+def deliver(arguments: list[str], stderr: int = 2) -> None:
+    """Deliver the message on stdin, whatever the arguments look like: a sender chooses what stands behind a `+`.
+
+    `stderr` is the descriptor that the caller reads. Leaves with 0, 75 or 77.
+    """
     code = TRY_AGAIN
     try:
+        if stderr != 2:
+            os.dup2(stderr, 2)
         from pydeliver.cli import door
 
-        code = door.main(arguments[1:] if arguments[:1] == ["deliver"] else arguments, os.environ)
+        code = door.main(arguments, os.environ)
     except BaseException as error:  # noqa: BLE001 - an import that fails: the mail must stay with the MTA
         _last_words(f"4.3.0 pydeliver can't start: {type(error).__name__}\n")
     finally:
@@ -38,7 +48,7 @@ def _is_for_people(arguments: list[str]) -> bool:
     if first in COMMANDS or first in ("--help", "--version", "-h"):
         return True
     if first == "deliver":
-        return "--help" in arguments
+        return arguments == ["deliver", "--help"]
     return not first.startswith("-") and _at_terminal()
 
 

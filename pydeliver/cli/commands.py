@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import time
 from collections import Counter
@@ -146,6 +147,7 @@ def try_(messages: tuple[str, ...], verbose: bool, as_json: bool, subfolders: bo
     if isinstance(envelope, Status):
         _usage(envelope.text)
     now = _moment(values["now"]) if values["now"] else time.time()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     sums = report.Sum(Counter())
     found = _entries(messages or ("-",), subfolders)
     for one in _with_progress(rehearse(made.plan, made.store, home, envelope, found, now)):
@@ -153,7 +155,7 @@ def try_(messages: tuple[str, ...], verbose: bool, as_json: bool, subfolders: bo
         if as_json:
             click.echo(report.decision_json(one, made.plan, verbose))
             continue
-        click.echo(report.decision_text(one, made.plan, _style))
+        click.echo(report.decision_text(one, made.plan, _style, width))
         if verbose:
             for line in report.trace_text(one, made.plan, _style):
                 click.echo(line)

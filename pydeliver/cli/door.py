@@ -53,7 +53,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         privilege.secure_descriptors()
         alarm.guard(TIME_LIMIT)
-        status = _status(arguments, environment)
+        request = _request(arguments, environment)
+        if isinstance(request, Status):
+            status = request
+            tell_syslog(f"no delivery: {status.line}")
+        else:
+            status = deliver(request)
         if not status.ok:
             drain(STDIN)
     except alarm.Interrupted as interrupted:
@@ -84,7 +89,7 @@ def _say(line: str) -> None:
         pass
 
 
-def _status(arguments: Sequence[str], environment: Mapping[str, str]) -> Status:
+def _request(arguments: Sequence[str], environment: Mapping[str, str]) -> Request | Status:
     read = parse(arguments)
     if isinstance(read, Status):
         return read
@@ -103,7 +108,7 @@ def _status(arguments: Sequence[str], environment: Mapping[str, str]) -> Status:
         os.path.abspath(read.last(options.CONFIG) or DEFAULT_PATH),
         rules is not None,
     )
-    return deliver(Request(home, site, envelope, STDIN, time.time(), os.uname().nodename))
+    return Request(home, site, envelope, STDIN, time.time(), os.uname().nodename)
 
 
 def _become(user: str | None, environment: Mapping[str, str]) -> Home | Status:

@@ -3,7 +3,7 @@
 It lets nothing out but 0, 75 and 77, even when the interpreter or the package is broken: to Postfix and Exim any
 other code is a bounce. It starts Python isolated (`-I`: neither the user's home nor the directory at hand is
 imported from) and without `site` (`-S`, a quarter of the start-up), naming the two places of what is imported. It
-passes a request to end on to its child as TERM, and waits for it.
+passes a request to end on to its child as TERM, and waits for it. No word behind it is ever a command.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pydeliver.system.disk import write_atomic
+from pydeliver.system.disk import shell_word, write_atomic
 
 _SCRIPT = """#!/bin/sh
 # pydeliver for a mail server; made by `pydeliver launcher`, which see. Leaves with 0, 75 or 77 and nothing else.
@@ -21,19 +21,22 @@ leave() {
     case $code in
         0 | 75 | 77) exit "$code" ;;
     esac
-    while read -r _; do :; done <&3 2>/dev/null # reads on without a process of its own, where none can be started
-    echo '4.3.0 pydeliver could not be run' >&2
+    while read -r _; do :; done <&3 # reads on without a process of its own, where none can be started
+    echo '4.3.0 pydeliver could not be run' >&4
     exit 75
 }
 trap leave EXIT
-trap 'asked=1; test -n "$child" && kill -TERM "$child" 2>/dev/null' TERM INT HUP ALRM XCPU
-exec 3<&0
+trap '' PIPE XFSZ USR1 USR2 VTALRM PROF
+trap 'asked=1; test -n "$child" && kill -TERM "$child"' TERM INT HUP QUIT ALRM XCPU
+# What this shell or a broken Python says is for nobody: a mail server reads one line, and takes any for a failure.
+command exec 4>&2 2>/dev/null || exec 4>/dev/null 2>/dev/null
+command exec 3<&0 || exec 3</dev/null
 @PYTHON@ -I -S -c @PROGRAM@ @OPTIONS@"$@" <&3 3<&- &
 child=$!
-test -z "$asked" || kill -TERM "$child" 2>/dev/null
+test -z "$asked" || kill -TERM "$child"
 wait "$child"
 code=$?
-while kill -0 "$child" 2>/dev/null; do
+while kill -0 "$child"; do
     wait "$child"
     code=$?
 done
@@ -49,17 +52,12 @@ def script(config: str | None) -> str:
 
     places = [os.path.dirname(os.path.dirname(os.path.abspath(str(module.__file__)))) for module in (pydeliver, re2)]
     found = list(dict.fromkeys(places))
-    program = f"import sys; sys.path[len(sys.path):] = {found!r}\nfrom pydeliver.cli import main; main()"
-    options = "" if config is None else f"--config {quoted(os.path.abspath(config))} "
-    text = _SCRIPT.replace("@PYTHON@", quoted(sys.executable)).replace("@PROGRAM@", quoted(program))
+    program = (
+        f"import sys; sys.path[len(sys.path):] = {found!r}\nfrom pydeliver.cli import deliver; deliver(sys.argv[1:], 4)"
+    )
+    options = "" if config is None else f"--config {shell_word(os.path.abspath(config))} "
+    text = _SCRIPT.replace("@PYTHON@", shell_word(sys.executable)).replace("@PROGRAM@", shell_word(program))
     return text.replace("@OPTIONS@", options)
-
-
-def quoted(text: str) -> str:
-    """One word of a shell command, whatever is in it."""
-    if "\0" in text:
-        raise ValueError("a path can't contain NUL")
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def install(path: str, config: str | None) -> None:

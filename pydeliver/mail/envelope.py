@@ -32,6 +32,13 @@ class Envelope(Value):
     arguments: Mapping[str, str] = {}
     environment: Mapping[str, str] = {}
 
+    def with_addresses(self, sender: str | None, recipient: str | None) -> Envelope:
+        """The same but for these two."""
+        if (sender, recipient) == (self.sender, self.recipient):
+            return self
+        kept = {field: getattr(self, field) for field in Envelope._fields}
+        return Envelope(**kept | {"sender": sender, "recipient": recipient})
+
 
 def sender_from(text: str) -> str:
     """A caller's sender without angle brackets; every spelling of the null sender is ""."""

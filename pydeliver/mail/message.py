@@ -42,7 +42,7 @@ ADDRESSES = address.ADDRESSES
 
 FIRST_READ = 16_384  # holds nearly every header block
 CHUNK = 65_536
-FROM_LINE_BYTES = 1_000
+FROM_LINE_BYTES = 4_096  # a longer first line is no From_ line
 
 NAME_BYTES = bytes([byte for byte in range(33, 127) if byte != 0x3A])
 

@@ -70,6 +70,7 @@ def _directory(name: str, parent: int) -> bool:
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
+        sync_descriptor(parent)  # whoever made it may not have come so far
         return False
     if mode & stat.S_IWGRP:
         os.chmod(name, 0o770 | (mode & stat.S_ISGID), dir_fd=parent)

@@ -18,6 +18,7 @@ import stat
 
 from pydeliver.mailbox.names import INBOX, Location
 from pydeliver.status import Status, deferred, refused, stored
+from pydeliver.system import alarm
 from pydeliver.system.disk import (
     CREATE,
     close_quietly,
@@ -30,7 +31,7 @@ from pydeliver.system.disk import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydeliver.mailbox.names import Store
     from pydeliver.system.spool import Held
@@ -44,27 +45,29 @@ _HOST_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 
 def prepare(
     location: Location,
-    chunks: Iterable[bytes],
+    form: Callable[[tuple[str, ...]], Iterable[bytes]],
     *,
     host: str,
     now: float,
     flags: str = "",
     labels: tuple[str, ...] = (),
     spool: Held | None = None,
+    beside: Sequence[Prepared] = (),
 ) -> Prepared | Status:
     """Write a message to the folder's `tmp/`, durable, but seen by no reader yet; nothing is left there on failure.
 
-    `chunks` are the bytes of the message, `flags` Maildir letters ("FS"). `labels` become keywords; where the folder
-    can hold no more of those, an X-Keywords field is put above the message. `spool` says that the message held there
-    has the same bytes as `chunks`: then its file is linked into place if it can be, and not one byte is copied.
+    `form(keywords)` gives the bytes of the message, with an X-Keywords field where there are keywords. `flags` are
+    Maildir letters ("FS"). `labels` become keywords: letters, or, where the folder can hold no more of those, that
+    field. `spool` says that the message held there has the same bytes as `form(())`: then its file is linked into
+    place if it can be, and not one byte is copied. `beside` are the others of the same transaction.
     """
     prepared = Prepared(location)
     try:
         prepared.open()
-        letters, header = _keywords(prepared, labels)
+        letters, names = _keywords(prepared, labels)
         prepared.suffix = ":2," + "".join(sorted(set(flags + letters))) if flags or letters else ""
-        prepared.write(_below(header, chunks) if header else chunks, None if header else spool, host, now)
-        problem = prepared.charge(now)
+        prepared.write(form(names), None if names else spool, host, now)
+        problem = prepared.charge(now, beside)
     except OSError as error:
         problem = failure(error, f"mailbox {location.name}")
     except BaseException:
@@ -208,8 +211,8 @@ class Prepared:
         os.unlink(self._temporary, dir_fd=self._tmp)  # the name had come to mean something else
         return False
 
-    def charge(self, now: float) -> Status | None:
-        """Hold the message against the quota in `maildirsize`, where there is one."""
+    def charge(self, now: float, beside: Sequence[Prepared]) -> Status | None:
+        """Hold the message against the quota in `maildirsize`, where there is one, and those that come with it."""
         location = self.location
         if not os.path.lexists(location.base + "/maildirsize"):
             return None
@@ -217,7 +220,8 @@ class Prepared:
 
         if quota.is_exempt(location):
             return None
-        self._charged = quota.has_room(location.base, self.size, now)
+        same = [one.size for one in beside if one._charged and one.location.base == location.base]
+        self._charged = quota.has_room(location.base, self.size + sum(same), 1 + len(same), now)
         if self._charged:
             return None
         refuse = location.store.full == "refuse"
@@ -312,16 +316,9 @@ def _keywords(prepared: Prepared, labels: tuple[str, ...]) -> tuple[str, tuple[s
     from pydeliver.mailbox import keywords
 
     names = keywords.atoms(labels)
-    letters = keywords.letters(prepared.folder, names, durable=prepared.location.store.sync != "none")
+    alarm.hold()  # a signal must not leave the lock behind
+    try:
+        letters = keywords.letters(prepared.folder, names, durable=prepared.location.store.sync != "none")
+    finally:
+        alarm.release()
     return ("", names) if letters is None else (letters, ())
-
-
-def _below(names: tuple[str, ...], chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The message below an X-Keywords field, with the line ends that the message has."""
-    pending = True
-    for chunk in chunks:
-        if pending and chunk:
-            end = b"\r\n" if chunk.partition(b"\n")[0].endswith(b"\r") else b"\n"
-            yield b"X-Keywords: " + (b"," + end + b" ").join([name.encode("ascii") for name in names]) + end
-            pending = False
-        yield chunk

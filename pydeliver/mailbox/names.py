@@ -15,7 +15,7 @@ INBOX = "INBOX"
 NAME_BYTES = 255  # NAME_MAX of every file system in use
 LEVELS = 20  # as Dovecot allows
 LAYOUTS = ("maildir++", "nested")
-ENCODINGS = ("utf-7", "utf-8")
+ENCODINGS = ("utf-7", "utf-8")  # of names on disk: what new folders get (modified), and what is used where it is there
 
 _MAILDIR_PARTS = ("cur", "new", "tmp")
 _NESTED_FILES = ("maildirfolder", "maildirsize", "subscriptions")
@@ -27,15 +27,13 @@ _LINE_ENDS = "\u2028\u2029"
 class Store(Value):
     """Where one user's mailboxes are. `root` and `default` are absolute paths of directories.
 
-    `layout` is "maildir++" or "nested", `encoding` of new folders "utf-7" (modified) or "utf-8"; `sync` is how far
-    a delivery is durable before it is told: "full" (file and directory), "file" or "none"; `full` is what a mailbox
-    over its quota does: "defer" (4.2.2) or "refuse" (5.2.2).
+    `layout` is "maildir++" or "nested"; `sync` is how far a delivery is durable before it is told: "full" (file and
+    directory), "file" or "none"; `full` is what a mailbox over its quota does: "defer" (4.2.2) or "refuse" (5.2.2).
     """
 
     root: str
     default: str
     layout: str = "maildir++"
-    encoding: str = "utf-7"
     sync: str = "full"
     full: str = "defer"
 
@@ -50,20 +48,25 @@ class Location(Value):
     name: str
     base: str
     parts: tuple[str, ...] = ()
-    format: str = "maildir"
 
     @property
     def path(self) -> str:
         return "/".join((self.base, *self.parts))
 
+    @property
+    def way(self) -> tuple[str, ...]:
+        """Every directory from the base to the mailbox, each in the one before."""
+        return tuple(["/".join((self.base, *self.parts[:depth])) for depth in range(len(self.parts) + 1)])
+
 
 def layout_of(root: str) -> str:
-    """The layout of a root: nested if it holds something but is no Maildir itself, else Maildir++."""
+    """The layout of a root: nested if it holds something but neither is a Maildir nor has folders like one's."""
     try:
         names = os.listdir(root)
     except OSError:
         return "maildir++"
-    return "nested" if names and "cur" not in names else "maildir++"
+    known = "cur" in names or any([name[0] == "." and os.path.isdir(f"{root}/{name}/cur") for name in names])
+    return "maildir++" if known or not names else "nested"
 
 
 def locate(store: Store, name: str) -> Location | Status:
@@ -78,8 +81,7 @@ def locate(store: Store, name: str) -> Location | Status:
         return Location(store, INBOX, store.default.rstrip("/"))
     if name.startswith("/"):
         return Location(store, name, name.rstrip("/"))
-    parts = _parts(store, name, store.encoding)
-    other = _parts(store, name, "utf-8" if store.encoding == "utf-7" else "utf-7")
+    parts, other = [_parts(store, name, encoding) for encoding in ENCODINGS]
     root = store.root.rstrip("/") or "/"
     return Location(store, name, root, parts if parts == other else _as_found(store, root, parts, other))
 

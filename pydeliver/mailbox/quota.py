@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FILE = "maildirsize"
 READ_LIMIT = 64 << 10
+DIGITS = 18  # of a limit that is believed
 RENEW_BYTES = 5120  # the specification's own figures
 RENEW_SECONDS = 15 * 60
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -28,8 +29,8 @@ def is_exempt(location: Location) -> bool:
     return location.parts in ((".Trash",), ("Trash",))
 
 
-def has_room(base: str, size: int, now: float) -> bool:
-    """Whether a message of `size` bytes still fits the Maildir at `base`."""
+def has_room(base: str, size: int, count: int, now: float) -> bool:
+    """Whether `count` messages of `size` bytes in all still fit the Maildir at `base`."""
     path = f"{base}/{FILE}"
     try:
         fd = os.open(path, _READ)
@@ -47,11 +48,11 @@ def has_room(base: str, size: int, now: float) -> bool:
         return True
     used = _sum(lines[1:])
     stale = used is None or entry.st_size > RENEW_BYTES
-    if used is not None and not _fits(limits, used, size):
+    if used is not None and not _fits(limits, used, size, count):
         stale = stale or len([line for line in lines[1:] if line]) > 1 or now - entry.st_mtime > RENEW_SECONDS
     if stale:
-        used = _renew(base, path, lines[0])
-    return used is None or _fits(limits, used, size)
+        used = _renew(base, path, lines[0], stat.S_IMODE(entry.st_mode))
+    return used is None or _fits(limits, used, size, count)
 
 
 def record(base: str, size: int, count: int) -> None:
@@ -71,7 +72,7 @@ def _limits(line: bytes) -> dict[str, int]:
     limits = {}
     for item in line.strip().split(b","):
         number, letter = item[:-1], item[-1:].decode("ascii", "replace")
-        if letter in ("S", "C") and number.isdigit() and int(number) > 0:
+        if letter in ("S", "C") and number.isdigit() and len(number) <= DIGITS and int(number) > 0:
             limits[letter] = int(number)
     return limits
 
@@ -90,11 +91,11 @@ def _sum(lines: list[bytes]) -> tuple[int, int] | None:
     return size, count
 
 
-def _fits(limits: dict[str, int], used: tuple[int, int], size: int) -> bool:
-    return used[0] + size <= limits.get("S", used[0] + size) and used[1] + 1 <= limits.get("C", used[1] + 1)
+def _fits(limits: dict[str, int], used: tuple[int, int], size: int, count: int) -> bool:
+    return used[0] + size <= limits.get("S", used[0] + size) and used[1] + count <= limits.get("C", used[1] + count)
 
 
-def _renew(base: str, path: str, header: bytes) -> tuple[int, int] | None:
+def _renew(base: str, path: str, header: bytes, mode: int) -> tuple[int, int] | None:
     """Count what is really there and write the file anew; None when it cannot be counted."""
     try:
         directories = _directories(base)
@@ -110,7 +111,7 @@ def _renew(base: str, path: str, header: bytes) -> tuple[int, int] | None:
         return None
     if before == after:  # else a delivery came in between, and the next who is in doubt counts again
         try:
-            write_atomic(path, header.rstrip() + b"\n%d %d\n" % (size, count), sync=False)
+            write_atomic(path, header.rstrip() + b"\n%d %d\n" % (size, count), mode=mode, sync=False)
         except OSError:
             pass
     return size, count
@@ -139,4 +140,4 @@ def _is_trashed(name: str) -> bool:
 def _size(entry: os.DirEntry[str]) -> int:
     """The size that the name tells, else the file's."""
     told = entry.name.partition(":")[0].partition(",S=")[2].partition(",")[0]
-    return int(told) if told.isdigit() else entry.stat(follow_symlinks=False).st_size
+    return int(told) if told.isdecimal() else entry.stat(follow_symlinks=False).st_size

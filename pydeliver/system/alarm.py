@@ -1,6 +1,6 @@
 """Signals and the time limit: one exception in the main flow, and a way to hold it off while a commit ends.
 
-Owns the handlers of TERM, INT, HUP, ALRM and XCPU, whose default would end a delivery by a signal, which Exim and
+Owns the handlers of TERM, INT, HUP, QUIT, ALRM and XCPU, whose default would end a delivery by a signal, which Exim and
 Courier bounce. Refuses to do work in a handler: it raises `Interrupted`, and who cleans up does so in its `except`.
 signal-safety(7). `_signal` is what `signal` wraps, without the cost of `enum`.
 """
@@ -12,6 +12,7 @@ from pydeliver.status import Status, deferred
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
     from types import FrameType
     from typing import Never
 else:
@@ -21,9 +22,13 @@ _NAMES: dict[int, str] = {
     _signal.SIGTERM: "TERM",
     _signal.SIGINT: "INT",
     _signal.SIGHUP: "HUP",
+    _signal.SIGQUIT: "QUIT",
     _signal.SIGALRM: "ALRM",
     _signal.SIGXCPU: "XCPU",
 }
+
+# Whose default would end a delivery too, and that ask for nothing.
+_DEAF_TO = (_signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGVTALRM, _signal.SIGPROF)
 
 
 class Interrupted(BaseException):
@@ -48,6 +53,8 @@ def guard(seconds: int) -> None:
     for number in _NAMES:
         if number == _signal.SIGALRM or _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _interrupt)
+    for number in _DEAF_TO:
+        _signal.signal(number, _signal.SIG_IGN)
     release()  # a blocked mask is inherited across execve(2)
     _signal.alarm(seconds)
 
@@ -66,3 +73,18 @@ def hold() -> None:
 def release() -> None:
     """Let the signals through again; one that came meanwhile is raised here."""
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, list(_NAMES))
+
+
+def within(seconds: float, do: Callable[[], None]) -> None:
+    """Call `do` while nothing but the time can interrupt it: after `seconds`, and again for whatever hangs then.
+
+    For what follows a commit, which may neither take the answer back nor keep it waiting. Raises `Interrupted`.
+    """
+    hold()
+    _signal.setitimer(_signal.ITIMER_REAL, seconds, seconds / 10)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
+    try:
+        do()
+    finally:
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        hold()

@@ -41,8 +41,6 @@ class Trusted(Value):
     path: str
     data: bytes
     mtime_ns: int
-    size: int
-    inode: int
 
 
 class Distrust(Value):
@@ -76,7 +74,7 @@ def read_trusted(path: str, *, uid: int, home: str, limit: int = RULE_FILE_LIMIT
     except FileNotFoundError:
         return Distrust(path, "absent", f"{path} does not exist")
     except OSError as error:
-        repair = f"chmod u+r {_quoted(path)}" if error.errno == errno.EACCES else ""
+        repair = f"chmod u+r {shell_word(path)}" if error.errno == errno.EACCES else ""
         return Distrust(path, "unreadable", f"{path} cannot be read: {error.strerror}", repair)
     except ValueError:  # a NUL, or a character that no file name can hold
         return Distrust(path, "unreadable", f"{path!r} cannot be the name of a file")
@@ -153,12 +151,12 @@ def _judge_link(path: str, entry: os.stat_result, uid: int) -> Distrust | None:
     if entry.st_uid in (uid, 0):
         return None
     text = f"the link {path} belongs to {_user_name(entry.st_uid)}, not to {_user_name(uid)}"
-    return Distrust(path, "link-owner", text, f"chown -h {_user_name(uid)} {_quoted(path)}")
+    return Distrust(path, "link-owner", text, f"chown -h {_user_name(uid)} {shell_word(path)}")
 
 
 def _judge_file(path: str, entry: os.stat_result, uid: int, limit: int) -> Distrust | None:
     if not stat.S_ISREG(entry.st_mode):
-        repair = f"mv {_quoted(path)} {_quoted(path + '.old')}"
+        repair = f"mv {shell_word(path)} {shell_word(path + '.old')}"
         return Distrust(path, "not-regular", f"{path} is not a regular file", repair)
     problem = _judge(path, entry, uid, "", "")
     if problem is None and entry.st_size > limit:
@@ -169,18 +167,18 @@ def _judge_file(path: str, entry: os.stat_result, uid: int, limit: int) -> Distr
 def _judge(path: str, entry: os.stat_result, uid: int, prefix: str, noun: str) -> Distrust | None:
     if entry.st_uid not in (uid, 0):
         text = f"{noun}{path} belongs to {_user_name(entry.st_uid)}, not to {_user_name(uid)}"
-        return Distrust(path, prefix + "owner", text, f"chown {_user_name(uid)} {_quoted(path)}")
+        return Distrust(path, prefix + "owner", text, f"chown {_user_name(uid)} {shell_word(path)}")
     if entry.st_mode & stat.S_IWOTH:
         text = f"{noun}{path} can be written by everyone"
-        return Distrust(path, prefix + "world-writable", text, f"chmod go-w {_quoted(path)}")
+        return Distrust(path, prefix + "world-writable", text, f"chmod go-w {shell_word(path)}")
     if entry.st_mode & stat.S_IWGRP and not _is_private_group(entry.st_gid, uid):
         text = f"{noun}{path} can be written by its group, which is not {_user_name(uid)}'s private one"
-        return Distrust(path, prefix + "group-writable", text, f"chmod go-w {_quoted(path)}")
+        return Distrust(path, prefix + "group-writable", text, f"chmod go-w {shell_word(path)}")
     return None
 
 
 def _is_private_group(gid: int, uid: int) -> bool:
-    """Whether `gid` is the user's primary group, is named like the user, and lists nobody else.
+    """Whether `gid` is the user's primary group, is named like the user, and is nobody else's.
 
     That is the group useradd(8) makes for one user. An access list (acl(5)) shows in the group's mode bits, so a
     file that one opens to others is not taken for private unless it too names this group alone.
@@ -192,7 +190,9 @@ def _is_private_group(gid: int, uid: int) -> bool:
         user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:
         return False
-    return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    if user.pw_gid != gid or group.gr_name != user.pw_name or not set(group.gr_mem) <= {user.pw_name}:
+        return False
+    return all(other.pw_gid != gid or other.pw_uid == uid for other in pwd.getpwall())
 
 
 def _user_name(uid: int) -> str:
@@ -204,11 +204,13 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
-def _quoted(path: str) -> str:
-    """`path` as one word of a shell command."""
-    if all(c.isascii() and (c.isalnum() or c in "/._-+@%:,") for c in path):
-        return path
-    return "'" + path.replace("'", "'\\''") + "'"
+def shell_word(text: str) -> str:
+    """`text` as one word of a shell command. Raises ValueError for a NUL, which none can hold."""
+    if "\0" in text:
+        raise ValueError("a path can't contain NUL")
+    if all(c.isascii() and (c.isalnum() or c in "/._-+@%:,") for c in text):
+        return text
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _read(path: str, place: str, uid: int, limit: int) -> Trusted | Distrust:
@@ -228,7 +230,7 @@ def _read(path: str, place: str, uid: int, limit: int) -> Trusted | Distrust:
         os.close(fd)
     if wanted != 1 or _identity(before) != _identity(after) or _identity(after) != _identity(named):
         return Distrust(place, "changing", f"{place} was changed while it was read")
-    return Trusted(path, b"".join(pieces), after.st_mtime_ns, after.st_size, after.st_ino)
+    return Trusted(path, b"".join(pieces), after.st_mtime_ns)
 
 
 def _identity(entry: os.stat_result) -> tuple[int, int, int, int]:
@@ -299,8 +301,8 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True
     """Put `data` at `path`, so that any reader, and a disk after a power cut, has the old file or the new one."""
     directory, name = os.path.split(path)
     new = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(6).hex()}")
-    fd = os.open(new, CREATE, mode, dir_fd=dir_fd)
     try:
+        fd = os.open(new, CREATE, mode, dir_fd=dir_fd)
         try:
             os.fchmod(fd, mode)
             write_all(fd, data)

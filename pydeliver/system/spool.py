@@ -16,7 +16,7 @@ from pydeliver.system.disk import CREATE, close_quietly, failure, unlink_quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 HOLD_LIMIT = 256 << 10  # how much of a message is kept in memory before it goes to a spool file
 CHUNK = 64 << 10  # one read; also what a pipe holds
@@ -25,16 +25,17 @@ CHUNK = 64 << 10  # one read; also what a pipe holds
 class Held:
     """One received message, in memory or in a spool file, without its first `skip` bytes (a leading From_ line).
 
-    `path` names the spool file, or is None. `size`, `read` and `chunks` count from behind the skipped bytes.
+    `path` names the spool file, or is None. `size` and `read` count from behind the skipped bytes. Made empty
+    and filled by `receive`, so that whoever made it can `remove` it, whatever interrupts.
     """
 
     __slots__ = ("_data", "_fd", "_total", "path", "skip")
 
-    def __init__(self, data: bytes, *, fd: int = -1, total: int | None = None, path: str | None = None) -> None:
+    def __init__(self, data: bytes = b"") -> None:
         self._data = data
-        self._fd = fd
-        self._total = len(data) if total is None else total
-        self.path = path
+        self._fd = -1
+        self._total = len(data)
+        self.path: str | None = None
         self.skip = 0
 
     @property
@@ -60,12 +61,6 @@ class Held:
             data += more
         return data
 
-    def chunks(self, offset: int = 0) -> Iterator[bytes]:
-        """The bytes from `offset` on, in pieces that fit memory."""
-        while offset < self.size:
-            yield self.read(offset, CHUNK)
-            offset += CHUNK
-
     def remove(self) -> None:
         """Forget the message: close and remove the spool file. Links to it in mailboxes stay."""
         if self._fd >= 0:
@@ -75,52 +70,50 @@ class Held:
             unlink_quietly(self.path)
             self.path = None
 
+    def receive(self, fd: int, *, spool_dir: str | Callable[[], str | Status], hold: int = HOLD_LIMIT) -> Status | None:
+        """Read a message to its end: up to `hold` bytes stay in memory, more goes to a new file in `spool_dir`.
 
-def receive(fd: int, *, spool_dir: str | Callable[[], str | Status], hold: int = HOLD_LIMIT) -> Held | Status:
-    """Read a message to its end. Up to `hold` bytes stay in memory, more goes to a new file in `spool_dir`."""
-    try:
-        os.set_blocking(fd, True)
-        pieces: list[bytes] = []
-        total = 0
-        while total <= hold:
-            piece = os.read(fd, CHUNK)
-            if not piece:
-                return Held(b"".join(pieces))
-            pieces.append(piece)
-            total += len(piece)
-        directory = spool_dir if isinstance(spool_dir, str) else spool_dir()
-        if isinstance(directory, str):
-            return _spool(fd, pieces, directory)
-        drain(fd)
-        return directory
-    except OSError as error:
-        drain(fd)
-        return failure(error, "receiving the message")
+        Returns what went wrong; then, as on an exception, `remove` leaves no trace.
+        """
+        try:
+            os.set_blocking(fd, True)
+            pieces: list[bytes] = []
+            total = 0
+            while total <= hold:
+                piece = os.read(fd, CHUNK)
+                if not piece:
+                    self._data, self._total = b"".join(pieces), total
+                    return None
+                pieces.append(piece)
+                total += len(piece)
+            directory = spool_dir if isinstance(spool_dir, str) else spool_dir()
+            if isinstance(directory, str):
+                self._spool(fd, pieces, directory)
+                return None
+            drain(fd)
+            return directory
+        except OSError as error:
+            drain(fd)
+            return failure(error, "receiving the message")
 
-
-def _spool(fd: int, pieces: list[bytes], directory: str) -> Held:
-    """Write `pieces` and the rest of `fd` to a file that nobody else can open; no trace of it on failure."""
-    path = os.path.join(directory, f"{int(time.time())}.P{os.getpid()}R{os.urandom(8).hex()}.spool")
-    out = os.open(path, CREATE, 0o600)
-    try:
-        total = 0
+    def _spool(self, fd: int, pieces: list[bytes], directory: str) -> None:
+        """Write `pieces` and the rest of `fd` to a file that nobody else can open."""
+        # The name is known before the file is there: an interruption right behind the call loses no track of it.
+        self.path = os.path.join(directory, f"{int(time.time())}.P{os.getpid()}R{os.urandom(8).hex()}.spool")
+        self._fd = os.open(self.path, CREATE, 0o600)
         for piece in pieces:
-            write_all(out, piece)
-            total += len(piece)
+            write_all(self._fd, piece)
+            self._total += len(piece)
         pieces.clear()
         while piece := os.read(fd, CHUNK):
-            write_all(out, piece)
-            total += len(piece)
-    except BaseException:
-        unlink_quietly(path)
-        close_quietly(out)
-        raise
-    return Held(b"", fd=out, total=total, path=path)
+            write_all(self._fd, piece)
+            self._total += len(piece)
 
 
 def drain(fd: int) -> None:
     """Read `fd` to its end and forget what it says."""
     try:
+        os.set_blocking(fd, True)
         while os.read(fd, CHUNK):
             pass
     except OSError:  # nothing more can be had

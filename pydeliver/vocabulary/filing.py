@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 INBOX = "INBOX"
 # Of 255 bytes a folder's name may have on disk (NAME_MAX), what a value may use: the rest is for what stands around it.
 VALUE_BYTES = 160
+VALUE_CHARACTERS = 1000  # of a value that are looked at: normalising long runs of marks is quadratic
+SHOWN = 80  # characters of a value in a note
 _RESERVED = ("cur", "new", "tmp", "inbox")
 
 
@@ -29,18 +31,18 @@ def clean(value: str, dots: bool) -> str:
     Lower case, NFC, without control, format and bidi characters; `/` and (where `dots` are not allowed) `.` become
     `_`, leading `.~-_` and spaces go, `..` too, and so does a tail that would not fit a file name.
     """
-    text = value.lower()
-    if not text.isascii():
+    text = value[:VALUE_CHARACTERS].lower()
+    if text.isascii():
+        text = "".join([c for c in text if " " <= c <= "~"])
+    else:
         import unicodedata
 
-        text = unicodedata.normalize("NFC", text)
         text = "".join([c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")])
-    else:
-        text = "".join([c for c in text if " " <= c <= "~"])
+        text = unicodedata.normalize("NFC", text)
     text = text.replace("/", "_").replace("\\", "_")
     text = text.replace(".", "_") if not dots else text.replace("..", "_")
-    text = " ".join(text.split()).lstrip("._~- ")
-    return "" if text in _RESERVED else _fitting(text).rstrip(". ")
+    text = _fitting(" ".join(text.split()).lstrip("._~- ")).rstrip(". ")
+    return "" if text in _RESERVED else text
 
 
 def _fitting(text: str) -> str:
@@ -67,15 +69,16 @@ def mailbox_name(pieces: Pieces, dots: bool) -> str:
 
 def _file(draft: Draft, operands: tuple[Any, ...], final: bool = True) -> None:
     dots = draft.facts.settings["layout"] != "maildir++"
-    unusable = draft.facts.settings.get("name-problem")  # what the mailboxes say of a whole name
     for pieces in operands[0]:
         name = mailbox_name(pieces, dots)
-        if name and unusable is not None and any([value for _, value in pieces]) and unusable(name):
-            name = ""  # the values fit, what they make together does not
-        if not name:
-            shown = "".join(["{" + text + "}" if value else text for text, value in pieces])
-            draft.notes.append(f'"{shown}" gives no usable mailbox name: the default mailbox instead')
-        draft.deliver(INBOX if not name or name.upper() == INBOX else name, final)
+        problem = "" if name else "a value leaves no name"
+        if name and any([value for _, value in pieces]):
+            # The values fit; what they make together may not, or is more than may be made.
+            problem = draft.facts.ask(("mailbox", name)) or ""
+        if problem:
+            shown = "".join(["{" + text[:SHOWN] + "}" if value else text for text, value in pieces])
+            draft.notes.append(f'"{shown}": {problem}: the default mailbox instead')
+        draft.deliver(INBOX if problem or name.upper() == INBOX else name, final)
 
 
 def _copy(draft: Draft, operands: tuple[Any, ...]) -> None:

@@ -7,7 +7,7 @@ They change later deliveries only; conditions go on looking at the message as re
 from __future__ import annotations
 
 from pydeliver.mail.edit import Edit
-from pydeliver.vocabulary.word import Action
+from pydeliver.vocabulary.word import FLAGS, Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
     from pydeliver.vocabulary.word import Draft
 
-# Maildir's flag letters (maildir(5)); mbox writes the same in Status and X-Status.
-FLAGS = {"seen": "S", "flagged": "F", "answered": "R", "draft": "D", "trashed": "T"}
+LETTERS = {name: letter for letter, name in FLAGS.items()}
 
 
 def _mark(draft: Draft, operands: tuple[Any, ...]) -> None:
-    letters = set(draft.flags).union([FLAGS[name] for name in operands[0]])
+    letters = set(draft.flags).union([LETTERS[name] for name in operands[0]])
     draft.flags = "".join(sorted(letters))
 
 
@@ -48,7 +47,12 @@ def _log(draft: Draft, operands: tuple[Any, ...]) -> None:
 
 WORDS = (
     Action(
-        "mark", ("mark FLAGS",), _mark, "set flags that a mail reader shows", "mark seen, flagged", choices=tuple(FLAGS)
+        "mark",
+        ("mark FLAGS",),
+        _mark,
+        "set flags that a mail reader shows",
+        "mark seen, flagged",
+        choices=tuple(LETTERS),
     ),
     Action("label", ("label LABELS",), _label, "set keywords that a mail reader shows", 'label "todo"'),
     Action(

@@ -5,7 +5,7 @@ RFC 5321 2.3.1; the environment variables are those of an allow-list (see `setti
 
 from __future__ import annotations
 
-from pydeliver.mail import address
+from pydeliver.mail import address, words
 from pydeliver.vocabulary.addresses import split_detail, with_parts
 from pydeliver.vocabulary.word import ADDRESS, OF_NAME, OF_NUMBER, TEXT, Field
 
@@ -20,7 +20,7 @@ _NULL_SENDER = address.Address("", "", "")
 
 
 def _parsed(text: str | None) -> tuple[Address, ...]:
-    found = address.parse_one(text) if text else None
+    found = address.parse_one(words.visible(text)) if text else None
     return () if found is None else (found,)
 
 
@@ -42,7 +42,7 @@ def _detail(facts: Facts, _argument: Any) -> tuple[str, ...]:
     given = facts.envelope.detail
     if given is None:
         given = next((split_detail(one.local, facts.settings["subaddress"])[1] for one in _recipient(facts, None)), "")
-    return (given,) if given else ()
+    return (words.visible(given),) if given else ()
 
 
 def _me(facts: Facts, _argument: Any) -> tuple[Address, ...]:
@@ -61,12 +61,12 @@ def _me(facts: Facts, _argument: Any) -> tuple[Address, ...]:
 
 def _argument(facts: Facts, name: str) -> tuple[str, ...]:
     found = facts.envelope.arguments.get(name)
-    return () if found is None else (found,)
+    return () if found is None else (words.visible(found),)
 
 
 def _environment(facts: Facts, name: str) -> tuple[str, ...]:
     found = facts.envelope.environment.get(name)
-    return () if found is None else (found,)
+    return () if found is None else (words.visible(found),)
 
 
 def _envelope_to(name: str, read: Any, about: str, example: str) -> tuple[Field, ...]:

@@ -35,6 +35,10 @@ TEXTUAL = (TEXT, ADDRESS, IDENTIFIER)
 NOTHING, OF_TEXT, OF_FIELD, OF_NAME, OF_NUMBER = "", "text", "field", "name", "number"
 
 
+# Flags by the letters that Maildir has for them (Maildir specification, "info").
+FLAGS = {"S": "seen", "F": "flagged", "R": "answered", "D": "draft", "T": "trashed"}
+
+
 class Unanswered(Exception):
     """Evaluation needs the answer to `question` before it can go on."""
 
@@ -67,7 +71,7 @@ class Delivery(Value):
     def describe(self) -> str:
         """One line for the report, the trace and the log."""
         shown = ["file" if self.final else "copy file", f'"{self.mailbox}"']
-        shown += [f"marked {letter}" for letter in self.flags]
+        shown += [f"marked {FLAGS[letter]}" for letter in self.flags]
         shown += [f'label "{label}"' for label in self.labels]
         shown += [edit.describe() for edit in self.edits]
         return " ".join(shown)

@@ -14,14 +14,12 @@ from typing import Any, BinaryIO
 from pydeliver.agent import World, completed, decide, program_of
 from pydeliver.agent.rules import Home
 from pydeliver.mail.envelope import Envelope
-from pydeliver.mail.message import Message, split_from_line
+from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.mailbox.names import Store
 from pydeliver.mailbox.reader import Entry, entries
 from pydeliver.plan import Plan
 from pydeliver.status import Status
 from pydeliver.verdict import Verdict
-
-FROM_LINE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +66,9 @@ def rehearse(
     plan: Plan, store: Store, home: Home, envelope: Envelope, entries: Iterable[Entry], now: float
 ) -> Iterator[Rehearsal]:
     """Judge each message by the plan, in order, as at the moment `now`."""
-    program = program_of(plan, store, home)
-    world = World(home, plan.settings, now)
-    known: dict[Any, Any] = {}  # list files are read once for all messages
+    program = program_of(plan, store)
+    world = World(home, store, plan.settings, now)
+    known: dict[Any, Any] = {}  # the world is asked once for all messages
     for entry in entries:
         problems: list[str] = []
 

@@ -58,10 +58,12 @@ def distrust_text(found: Distrust, style: Style = plain) -> str:
     return "\n".join(lines)
 
 
-def decision_text(one: Rehearsal, plan: Plan, style: Style = plain) -> str:
-    """One line: which message, what becomes of it, and why."""
-    text = f"{one.label}: {style(one.verdict.describe(), 'decision')}"
-    return f"{text}  {style(because(one, plan), 'place')}"
+def decision_text(one: Rehearsal, plan: Plan, style: Style = plain, width: int = 0) -> str:
+    """Which message, what becomes of it, and why: one line, or three where they don't fit into `width` columns."""
+    decision, why = one.verdict.describe(), because(one, plan)
+    long = width and len(one.label) + len(decision) + len(why) + len(":   ") > width
+    before, between = ("\n    ", "\n    ") if long else (" ", "  ")
+    return f"{one.label}:{before}{style(decision, 'decision')}{between}{style(why, 'place')}"
 
 
 def because(one: Rehearsal, plan: Plan) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pydeliver import plan as plans
-from pydeliver.agent import Request, deliver
+from pydeliver.agent import NEW_MAILBOXES_A_DAY, Request, deliver
 from pydeliver.agent.build import compile_plan
-from pydeliver.agent.rules import Home, Site, cache_path, load_plan
+from pydeliver.agent.rules import Home, Site, cache_path, find_home, load_plan
 from pydeliver.mail.envelope import Envelope
 from pydeliver.plan import Plan
 from pydeliver.status import Status
@@ -81,9 +81,11 @@ def test_a_from_line_is_never_delivered(user: Home, line: bytes) -> None:
     assert stored(user) == [MESSAGE]
 
 
-def test_nothing_on_stdin_is_tried_again(user: Home) -> None:
-    assert send(user, b"").exit_code == 75
+@pytest.mark.parametrize("nothing", [b"", b"From a@b.example Mon Nov 23\n"])
+def test_nothing_on_stdin_is_tried_again(user: Home, nothing: bytes) -> None:
+    assert send(user, nothing).exit_code == 75
     assert stored(user) == []
+    assert "empty" in str(last_line(user)["status"])
 
 
 def test_a_rule_file_with_a_mistake_sorts_nothing(user: Home) -> None:
@@ -208,3 +210,87 @@ def test_a_log_that_cannot_be_written_loses_nothing(user: Home) -> None:
     Path(user.path, ".local").write_text("in the way")
     assert send(user).ok
     assert stored(user, ".Work") == [MESSAGE]
+
+
+@pytest.mark.parametrize("failure", [MemoryError, ValueError])
+def test_what_is_stored_stays_stored_whatever_the_log_does(
+    user: Home, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
+) -> None:
+    def fails(line: str) -> None:
+        raise failure(line)
+
+    monkeypatch.setattr("pydeliver.agent.tell_syslog", fails)
+    assert send(user).ok
+    assert stored(user) == [MESSAGE]
+
+
+def test_a_log_that_hangs_is_left_to_itself(user: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    monkeypatch.setattr("pydeliver.agent.LOG_PATIENCE", 0.1)
+    monkeypatch.setattr("pydeliver.agent.tell_syslog", lambda line: os.read(reader, 1))
+    assert send(user).ok
+    assert stored(user) == [MESSAGE]
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_named_mailbox_that_is_a_file_is_not_waited_for(user: Home) -> None:
+    (Path(user.path) / "Mail").mkdir(mode=0o700)
+    (Path(user.path) / "Mail/notes").write_text("mine")
+    write_rules(user, 'set mailboxes = "~/Mail"\nset default = "~/Maildir"\nfile "{subject}", "{subject}/deep"\n')
+    assert send(user, MESSAGE.replace(b"hello", b"notes")).ok
+    assert stored(user) == [MESSAGE.replace(b"hello", b"notes")]
+    assert (Path(user.path) / "Mail/notes").read_text() == "mine"
+
+
+def test_messages_name_so_many_new_mailboxes_a_day_and_no_more(user: Home) -> None:
+    write_rules(user, 'file "v/{subject}"\n')
+    for number in range(NEW_MAILBOXES_A_DAY + 2):
+        assert send(user, MESSAGE.replace(b"hello", b"n%d" % number)).ok
+    made = [path.name for path in (Path(user.path) / "Maildir").glob(".v.*")]
+    assert len(made) == NEW_MAILBOXES_A_DAY
+    assert len(stored(user)) == 2
+    assert "messages named" in str(last_line(user)["notes"])
+    assert send(user, MESSAGE.replace(b"hello", b"n1")).ok
+    assert len(stored(user, ".v.n1")) == 2, "one that is there can be used"
+
+
+@pytest.mark.parametrize("day", ["1 Jan 0000 00:00:00 +0000", "31 Dec 9999 23:59:00 +0000", "1 Jan 99999 00:00 +0000"])
+def test_no_date_is_too_far_for_a_time_zone(user: Home, day: str) -> None:
+    write_rules(user, 'set timezone = "Europe/Berlin"\nif date > 2020-01-01 { mark seen }\n')
+    assert send(user, b"Date: " + day.encode() + b"\n" + MESSAGE).ok
+
+
+def test_bytes_of_the_caller_that_are_no_text_can_be_matched(user: Home) -> None:
+    write_rules(user, "if envelope.to.detail matches /x/ or arg.a matches /x/ or env.EXT matches /x/ { discard }\n")
+    odd = "\udcff"
+    envelope = Envelope(odd, odd, odd, odd, arguments={"a": odd}, environment={"EXT": odd})
+    assert send(user, envelope=envelope).ok
+    assert stored(user) == [MESSAGE]
+
+
+def test_rules_named_once_on_the_command_line_are_not_missed_later(user: Home) -> None:
+    path = write_rules(user, 'file "Once"\n', "other.rules")
+    made = load_plan(user, Site(str(path), f"{user.path}/settings.toml", required=True))
+    assert isinstance(made, Plan)
+    assert send(user).ok
+
+
+def test_two_names_of_one_place_get_one_message(user: Home) -> None:
+    write_rules(user, 'copy file "~/Maildir/"\nkeep\n')
+    assert send(user).ok
+    assert stored(user) == [MESSAGE]
+
+
+def test_a_home_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    absent = find_home(str(tmp_path / "absent"))
+    assert isinstance(absent, Home)
+    assert absent.path == str(tmp_path / "absent")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to give a directory away")
+def test_a_home_of_another_is_not_taken_for_the_users(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1, -1)
+    found = find_home(str(tmp_path))
+    assert isinstance(found, Home)
+    assert found.path == "/root"

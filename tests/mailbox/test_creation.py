@@ -17,7 +17,7 @@ from pydeliver.status import Status
 def deliver(store: Store, name: str) -> Status:
     location = locate(store, name)
     assert isinstance(location, Location), location
-    prepared = maildir.prepare(location, [b"Subject: x\n\n"], host="mx", now=1.0)
+    prepared = maildir.prepare(location, lambda _: [b"Subject: x\n\n"], host="mx", now=1.0)
     if isinstance(prepared, Status):
         return prepared
     assert isinstance(prepared, Prepared)

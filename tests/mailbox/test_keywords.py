@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydeliver.mail.message import Message
 from pydeliver.mailbox import keywords, maildir
 from pydeliver.mailbox.maildir import Prepared
 from pydeliver.mailbox.names import Location, Store, locate
+from pydeliver.transport import formed
 
 MESSAGE = b"Subject: x\n\nbody\n"
 
@@ -21,7 +23,14 @@ MESSAGE = b"Subject: x\n\nbody\n"
 def deliver(root: Path, *labels: str, message: bytes = MESSAGE, flags: str = "") -> Path:
     location = locate(Store(str(root), str(root)), "INBOX")
     assert isinstance(location, Location)
-    prepared = maildir.prepare(location, [message], host="mx", now=time.time(), labels=labels, flags=flags)
+    prepared = maildir.prepare(
+        location,
+        lambda keywords: formed(Message.of(message), (), keywords),
+        host="mx",
+        now=time.time(),
+        labels=labels,
+        flags=flags,
+    )
     assert isinstance(prepared, Prepared), prepared
     assert prepared.commit().ok
     prepared.close()
@@ -58,7 +67,7 @@ def test_without_a_free_letter_a_header_field_tells_the_label(root: Path) -> Non
     assert flags_of(deliver(root, "word3")) == "d"
     path = deliver(root, "todo", "word3")
     assert path.parent.name == "new"
-    assert path.read_bytes() == b"X-Keywords: todo,\n word3\n" + MESSAGE
+    assert path.read_bytes() == b"X-Keywords: todo word3\n" + MESSAGE
     assert f",S={path.stat().st_size}," in path.name
     assert (root / "dovecot-keywords").read_bytes() == full
 

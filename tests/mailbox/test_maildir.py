@@ -18,7 +18,6 @@ from pydeliver.mailbox import maildir
 from pydeliver.mailbox.maildir import Prepared
 from pydeliver.mailbox.names import Location, Store, locate
 from pydeliver.status import Status
-from pydeliver.system import spool
 from pydeliver.system.alarm import Interrupted
 from pydeliver.system.spool import Held
 
@@ -39,7 +38,7 @@ def store(tmp_path: Path) -> Store:
 def prepare(store: Store, name: str = "INBOX", chunks: Iterable[bytes] = (MESSAGE,), **more: Any) -> Prepared | Status:
     location = locate(store, name)
     assert isinstance(location, Location), location
-    return maildir.prepare(location, chunks, host="mx.example.org", now=NOW, **more)
+    return maildir.prepare(location, lambda _: chunks, host="mx.example.org", now=NOW, **more)
 
 
 def deliver(store: Store, name: str = "INBOX", chunks: Iterable[bytes] = (MESSAGE,), **more: Any) -> Path:
@@ -201,9 +200,9 @@ def spooled(store: Store, data: bytes) -> Held:
     reader, writer = os.pipe()
     os.write(writer, data)
     os.close(writer)
-    held = spool.receive(reader, spool_dir=lambda: maildir.spool_directory(store), hold=10)
+    held = Held()
+    assert held.receive(reader, spool_dir=lambda: maildir.spool_directory(store), hold=10) is None
     os.close(reader)
-    assert isinstance(held, Held)
     assert held.path is not None
     return held
 
@@ -211,8 +210,8 @@ def spooled(store: Store, data: bytes) -> Held:
 def test_a_large_message_is_linked_into_place_and_not_copied(store: Store) -> None:
     held = spooled(store, MESSAGE)
     inode = os.fstat(held.descriptor).st_ino
-    path = deliver(store, chunks=held.chunks(), spool=held)
-    copy = deliver(store, "Work", chunks=held.chunks(), spool=held)
+    path = deliver(store, chunks=[held.read(0, held.size)], spool=held)
+    copy = deliver(store, "Work", chunks=[held.read(0, held.size)], spool=held)
     held.remove()
     assert (path.stat().st_ino, copy.stat().st_ino) == (inode, inode)
     assert path.read_bytes() == copy.read_bytes() == MESSAGE
@@ -223,7 +222,7 @@ def test_a_large_message_is_linked_into_place_and_not_copied(store: Store) -> No
 def test_a_message_behind_a_from_line_is_copied_without_it(store: Store) -> None:
     held = spooled(store, b"From jo Mon\n" + MESSAGE)
     held.skip = len(b"From jo Mon\n")
-    path = deliver(store, chunks=held.chunks(), spool=held)
+    path = deliver(store, chunks=[held.read(0, held.size)], spool=held)
     held.remove()
     assert path.read_bytes() == MESSAGE
 
@@ -234,7 +233,7 @@ def test_a_spool_file_on_another_file_system_is_copied(store: Store) -> None:
     other = f"/dev/shm/pydeliver-test-{os.getpid()}"
     held = spooled(Store(other, other), MESSAGE)
     try:
-        path = deliver(store, chunks=held.chunks(), spool=held)
+        path = deliver(store, chunks=[held.read(0, held.size)], spool=held)
         assert path.read_bytes() == MESSAGE
     finally:
         held.remove()
@@ -248,13 +247,13 @@ def test_a_spool_name_that_means_another_file_by_now_is_not_delivered(store: Sto
     assert held.path is not None
     os.rename(held.path, held.path + ".away")
     Path(held.path).write_bytes(b"something else")
-    path = deliver(store, chunks=held.chunks(), spool=held)
+    path = deliver(store, chunks=[held.read(0, held.size)], spool=held)
     assert path.read_bytes() == MESSAGE
 
 
 def test_rolling_back_leaves_the_spool_file_to_its_owner(store: Store) -> None:
     held = spooled(store, MESSAGE)
-    prepared = prepare(store, chunks=held.chunks(), spool=held)
+    prepared = prepare(store, chunks=[held.read(0, held.size)], spool=held)
     assert isinstance(prepared, Prepared)
     prepared.rollback()
     assert len(files(store.root)) == 1

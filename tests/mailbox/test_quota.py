@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 def deliver(root: Path, name: str = "INBOX", *, full: str = "defer", take_back: bool = False) -> Status:
     location = locate(Store(str(root), str(root), sync="none", full=full), name)
     assert isinstance(location, Location)
-    prepared = maildir.prepare(location, [b"x" * SIZE], host="mx", now=NOW)
+    prepared = maildir.prepare(location, lambda _: [b"x" * SIZE], host="mx", now=NOW)
     if isinstance(prepared, Status):
         return prepared
     assert isinstance(prepared, Prepared)
@@ -143,10 +143,36 @@ def test_what_is_no_regular_file_is_no_quota_and_is_not_waited_for(root: Path) -
     assert (root / "precious").read_bytes() == b"1C\n1 1\n"
 
 
+@pytest.mark.parametrize("line", ["9" * 5000 + "S", "9" * 19 + "C"])
+def test_a_limit_of_too_many_digits_limits_nothing(root: Path, line: str) -> None:
+    (root / "maildirsize").write_text(line + "\n1 1\n")
+    assert deliver(root).ok
+
+
+def test_messages_of_one_transaction_are_held_against_the_quota_together(root: Path) -> None:
+    (root / "maildirsize").write_text(f"{2 * SIZE - 1}S\n0 0\n")
+    first, second = locate(Store(str(root), str(root)), "INBOX"), locate(Store(str(root), str(root)), "Work")
+    assert isinstance(first, Location)
+    assert isinstance(second, Location)
+    one = maildir.prepare(first, lambda _: [b"x" * SIZE], host="mx", now=NOW)
+    assert isinstance(one, Prepared)
+    two = maildir.prepare(second, lambda _: [b"x" * SIZE], host="mx", now=NOW, beside=[one])
+    assert isinstance(two, Status)
+    assert two.code == "4.2.2"
+
+
+def test_a_file_that_a_group_shares_stays_shared(root: Path) -> None:
+    (root / "maildirsize").write_text("100000S\nnonsense\n")
+    (root / "maildirsize").chmod(0o660)
+    assert deliver(root).ok
+    assert "nonsense" not in (root / "maildirsize").read_text()
+    assert (root / "maildirsize").stat().st_mode & 0o777 == 0o660
+
+
 @given(st.binary(max_size=60))
 def test_no_content_of_the_file_stops_the_mail_for_a_bug(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     base = tmp_path_factory.getbasetemp()
     (base / "maildirsize").write_bytes(content)
-    assert quota.has_room(str(base), 1, NOW) in (True, False)
+    assert quota.has_room(str(base), 1, 1, NOW) in (True, False)

@@ -80,10 +80,36 @@ def test_rules_are_kept_once_by_their_digest(tmp_path: Path) -> None:
     state.keep_rules(b"\x01\xff", b"keep\n")
     state.keep_rules(b"\x01\xff", b"something else\n")
     state.keep_rules(b"\x02", b"discard\n")
-    assert state.has_rules()
     folder = tmp_path / "state" / KEPT_RULES
     assert sorted(os.listdir(folder)) == ["01ff.rules", "02.rules"]
     assert (folder / "01ff.rules").read_bytes() == b"keep\n"
+
+
+def test_only_the_names_of_his_rules_say_that_a_user_had_some(tmp_path: Path) -> None:
+    state = State(str(tmp_path / "state"))
+    state.keep_rules(b"\x01", b"keep\n")
+    assert not state.has_rules()
+    state.keep_names([("/home/bob/main.rules", b"\x01\xff")])
+    assert state.has_rules()
+    assert (tmp_path / "state/rules/names").read_text() == "01ff /home/bob/main.rules\n"
+
+
+def test_new_mailboxes_are_counted_for_a_day(tmp_path: Path) -> None:
+    state = State(str(tmp_path))
+    now = 1_000_000.5
+    assert state.new_mailboxes(now) == []
+    state.count_new_mailboxes(2, now - 86_400)
+    state.count_new_mailboxes(1, now - 86_399)
+    state.count_new_mailboxes(3, now)
+    assert len(state.new_mailboxes(now)) == 4
+    (tmp_path / "new-mailboxes").write_bytes(b"nonsense \xff 999999 99999999999999 \n")
+    assert state.new_mailboxes(now) == [999_999]
+
+
+def test_the_log_keeps_the_beginning_of_a_long_text(tmp_path: Path) -> None:
+    State(str(tmp_path)).record({"message-id": "x" * 100_000})
+    line = (tmp_path / "deliveries.log").read_text()
+    assert json.loads(line) == {"message-id": "x" * 1000 + "…"}
 
 
 @pytest.mark.parametrize("text", HOSTILE)

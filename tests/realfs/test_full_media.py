@@ -39,7 +39,7 @@ def mounted(place: Path, options: str) -> Iterator[None]:
 def deliver(root: Path, name: str, data: bytes) -> Status:
     location = locate(Store(str(root), str(root)), name)
     assert isinstance(location, Location)
-    prepared = maildir.prepare(location, [data], host="mx", now=time.time(), labels=("todo",))
+    prepared = maildir.prepare(location, lambda _: [data], host="mx", now=time.time(), labels=("todo",))
     if isinstance(prepared, Status):
         return prepared
     assert isinstance(prepared, Prepared)
@@ -86,7 +86,9 @@ def test_a_full_file_system_takes_no_spool_file_either(tmp_path: Path) -> None:
         source = tmp_path / "source"
         source.write_bytes(LARGE)
         fd = os.open(source, os.O_RDONLY)
-        status = spool.receive(fd, hold=1000, spool_dir=lambda: maildir.spool_directory(Store(root, root)))
+        held = spool.Held()
+        status = held.receive(fd, hold=1000, spool_dir=lambda: maildir.spool_directory(Store(root, root)))
+        held.remove()
         assert isinstance(status, Status)
         assert status.code == "4.3.1"
         assert os.lseek(fd, 0, os.SEEK_CUR) == len(LARGE)

@@ -23,7 +23,7 @@ root, mark = sys.argv[1:]
 assert os.getpid() == 1
 for number in range(50):
     location = locate(Store(root, root, sync="none"), "INBOX")
-    prepared = maildir.prepare(location, [f"{mark}.{number}".encode()], host="mx", now=1_700_000_000.5)
+    prepared = maildir.prepare(location, lambda _: [f"{mark}.{number}".encode()], host="mx", now=1_700_000_000.5)
     assert prepared.commit().ok
     prepared.close()
 """
@@ -32,7 +32,7 @@ for number in range(50):
 def deliver(root: str, content: bytes) -> bool:
     location = locate(Store(root, root, sync="none"), "Work")
     assert isinstance(location, Location)
-    prepared = maildir.prepare(location, [content], host="mx", now=NOW)
+    prepared = maildir.prepare(location, lambda _: [content], host="mx", now=NOW)
     done = isinstance(prepared, maildir.Prepared) and prepared.commit().ok
     if isinstance(prepared, maildir.Prepared):
         prepared.close()

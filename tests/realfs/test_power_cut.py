@@ -67,7 +67,7 @@ def deliver(disk: Disk, name: str, content: bytes, sync: str, flags: str) -> Pat
     root = str(disk.mount / "Maildir")
     location = locate(Store(root, root, sync=sync), name)
     assert isinstance(location, Location)
-    prepared = maildir.prepare(location, [content], host="mx", now=time.time(), flags=flags)
+    prepared = maildir.prepare(location, lambda _: [content], host="mx", now=time.time(), flags=flags)
     assert isinstance(prepared, Prepared)
     assert prepared.commit().ok
     prepared.close()

@@ -62,6 +62,9 @@ def test_a_layout_that_has_dots_keeps_single_ones() -> None:
 @example(value="x" * 159 + " y", dots=True)
 @example(value="x" * 159 + ".y", dots=True)
 @example(value="./.././..", dots=True)
+@example(value="cur.", dots=True)
+@example(value="e\u200b\u0301", dots=False)
+@example(value="\u0301\u0316" * 50_000, dots=False)
 def test_a_cleaned_value_is_one_harmless_component(value: str, dots: bool) -> None:
     cleaned = clean(value, dots)
     assert "/" not in cleaned
@@ -71,7 +74,8 @@ def test_a_cleaned_value_is_one_harmless_component(value: str, dots: bool) -> No
     assert not cleaned.startswith((".", "~", "-", " "))
     assert not cleaned.endswith((" ", "."))
     assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
-    assert dots or cleaned not in ("cur", "new", "tmp", "inbox")
+    assert cleaned not in ("cur", "new", "tmp", "inbox")
+    assert cleaned == unicodedata.normalize("NFC", cleaned)
     assert len(cleaned.encode()) <= 255
     assert len(to_utf7(cleaned)) <= 255
 
@@ -97,6 +101,25 @@ def test_cleaning_leaves_harmless_ascii_words_alone(value: str) -> None:
     word = "".join(c for c in value if c.isascii() and c.isalnum()).lower()
     if word and word not in ("cur", "new", "tmp", "inbox"):
         assert clean(word, False) == word
+
+
+def test_a_name_that_the_mailboxes_refuse_goes_to_the_default_mailbox_and_says_so() -> None:
+    world = World()
+    world.refused["lists/b-c"] = "50 mailboxes were made today"
+    verdict = judged(plan('file "lists/{arg.1}-{arg.2}"\n'), b"\n", world, Envelope(arguments={"1": "b", "2": "c"}))
+    assert boxes(verdict) == ["INBOX"]
+    assert verdict.notes == ('"lists/{b}-{c}": 50 mailboxes were made today: the default mailbox instead',)
+
+
+def test_a_name_that_is_written_out_is_asked_of_nobody() -> None:
+    world = World()
+    judge('file "Work/Boss"\n', world=world)
+    assert world.asked == []
+
+
+def test_a_note_is_short_whatever_a_sender_writes() -> None:
+    (note,) = judge('file "{arg.1}"\n', arguments={"1": "/" * 100_000}).notes
+    assert len(note) < 200
 
 
 def test_a_name_without_values_is_as_it_is_written() -> None:
