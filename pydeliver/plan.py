@@ -5,7 +5,8 @@ A plan holds tuples, strings and numbers only, so that a delivery loads it witho
 statement  ("if", branches, otherwise, rule, line, file): branches are (condition, block) pairs, a block is a tuple
            ("do", family, word, operands, rule, line, file, shown)
 condition  ("and", conditions) · ("or", conditions) · ("not", condition)
-           ("test", field, operator, exactly, operands, line, file, shown)
+           ("test", field, operator, exactly, operands, line, file, shown, negated): `negated` says that `shown`, the
+           text for the trace, says `not`; then the test stands in a "not"
 field      (family, word, argument); the argument of `count` is again a field
 operand    of a test: see `vocabulary.operator`
            of an action ("text", template) · ("boxes", templates) · ("names", names)
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Node = tuple[Any, ...]
 
-FORMAT = 1
+FORMAT = 2
 DIGEST_BYTES = 32
 
 

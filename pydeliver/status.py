@@ -101,8 +101,16 @@ class Status(Value):
     @property
     def line(self) -> str:
         """One printable ASCII line, `4.2.2 mailbox full`: the form Postfix reads from a command's output."""
-        shown = self.text.encode("ascii", "backslashreplace").decode("ascii")
+        shown = self.text if self.text.isascii() else _in_ascii(self.text)
         return f"{self.code} " + "".join([c if " " <= c <= "~" else " " for c in shown])[:500]
+
+
+def _in_ascii(text: str) -> str:
+    """Letters without their marks, `?` for what has no such form: other programs read this line."""
+    from unicodedata import combining, normalize
+
+    plain = normalize("NFKD", text.replace("ß", "ss"))
+    return "".join([c for c in plain if not combining(c)]).encode("ascii", "replace").decode("ascii")
 
 
 def stored(text: str = "delivered") -> Status:

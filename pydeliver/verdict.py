@@ -234,9 +234,11 @@ class Program:
         field = self._field(family, name)
         bound: Test = bind(field, self._argument(field, given), operator, exactly, operands, self._field, self._render)
 
+        negated = node[8]
+
         def traced(facts: Facts, trace: list[Traced]) -> bool | None:
             found = bound(facts)
-            trace.append((node, found))
+            trace.append((node, not found if negated and found is not None else found))
             return found
 
         return traced

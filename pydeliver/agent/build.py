@@ -16,7 +16,7 @@ from pydeliver.language.load import compile_rules
 from pydeliver.mailbox.names import Store, name_problem
 from pydeliver.plan import Plan
 from pydeliver.status import Diagnostic, Status, Value, deferred
-from pydeliver.system.disk import Distrust, Trusted, make_private, write_atomic
+from pydeliver.system.disk import Distrust, Trusted, close_quietly, enter_directory, make_private, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,12 @@ def compile_plan(home: Home, site: Site) -> Compiled:
     store = find_store(settings, home)
     plan = Plan(compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items()))
     wrong = () if isinstance(store, Status) else _bad_names(plan, store, home, shelf)
-    diagnostics = (*mistakes, *compiled.diagnostics, *wrong)
+    order = {path: number for number, path in enumerate(compiled.files)}
+    diagnostics = tuple(
+        sorted(
+            (*mistakes, *compiled.diagnostics, *wrong), key=lambda one: (order.get(one.file, -1), one.line, one.column)
+        )
+    )
     whole = not shelf.distrusted and not any([one.severity == "error" for one in diagnostics])
     return Compiled(plan if whole else None, diagnostics, tuple(shelf.distrusted), store, shelf)
 
@@ -99,18 +104,22 @@ def _tables(home: Home) -> str | None:
 
 
 def _bad_names(plan: Plan, store: Store, home: Home, shelf: Shelf) -> tuple[Diagnostic, ...]:
-    """Mailbox names that no delivery could use, told where they are written."""
+    """Mailbox names that no delivery could use, told where they are written. A value in one is taken for a word."""
     found = []
     for node in plans.actions(plan.statements):
-        names = [name for kind, given in node[3] if kind == "boxes" for name in given if isinstance(name, str)]
-        for name in names:
+        for template in [name for kind, given in node[3] if kind == "boxes" for name in given]:
+            name = (
+                template
+                if isinstance(template, str)
+                else "".join([p if isinstance(p, str) else "value" for p in template])
+            )
             problem = name_problem(store, home.expand(name))
             if problem:
                 path = plan.files[node[6]]
                 lines = shelf.contents[shelf.sources[path]].decode("utf-8", "replace").splitlines()
                 text = lines[node[5] - 1]
                 column = max(1, text.find(f'"{name}"') + 1)
-                width = len(name) + 2
+                width = len(name) + 2 if column > 1 else len(text)
                 found.append(Diagnostic(path, node[5], column, problem, "bad-mailbox", "error", text, width))
     return tuple(found)
 
@@ -122,6 +131,19 @@ def list_problems(plan: Plan, home: Home) -> tuple[Distrust, ...]:
     return tuple(
         [one for one, optional in found if isinstance(one, Distrust) and not (optional and one.kind == "absent")]
     )
+
+
+def place_problem(store: Store) -> str:
+    """Why no mailbox could be written in this store now, or ""."""
+    for place in dict.fromkeys((store.default.rstrip("/"), store.root.rstrip("/"))):
+        try:
+            close_quietly(enter_directory(place))
+        except FileNotFoundError:
+            if not os.path.isdir(os.path.dirname(place)):
+                return f"{place} can't be made: {os.path.dirname(place)} does not exist"
+        except OSError as error:
+            return f"{place} can't be used: {error.strerror}"
+    return ""
 
 
 def build_plan(home: Home, site: Site, cache: str) -> Plan | Status:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from pydeliver import __version__
-from pydeliver.agent.build import Compiled, compile_plan, list_problems
+from pydeliver.agent.build import Compiled, compile_plan, list_problems, place_problem
 from pydeliver.agent.rules import Home, Site, find_home
 from pydeliver.cli import launcher as launchers
 from pydeliver.cli import manual, options
@@ -98,13 +98,21 @@ def check(file: str | None, strict: bool, rules: str | None, config: str | None)
         click.echo(report.distrust_text(distrust, _style))
     for found in made.diagnostics:
         click.echo(report.diagnostic_text(found, _style))
-    problem = made.store if isinstance(made.store, Status) else home_problem(home.path, home.uid)
-    if problem is not None and not distrusted:
-        click.echo(_style(f"mail would wait: {problem.text}", "error"))
+    waits = "" if distrusted else _why_mail_waits(made, home)
+    if waits:
+        click.echo(_style(f"mail would wait: {waits}", "error"))
     kinds = Counter([found.severity for found in made.diagnostics])
-    errors = kinds["error"] + len(distrusted) + (problem is not None and not distrusted)
+    errors = kinds["error"] + len(distrusted) + bool(waits)
     click.echo(_counted(errors, "mistake") + (f", {_counted(kinds['warning'], 'warning')}" if kinds["warning"] else ""))
     sys.exit(MISTAKES if errors or (strict and kinds["warning"]) else 0)
+
+
+def _why_mail_waits(made: Compiled, home: Home) -> str:
+    """What no rule can help: the home, or where the mailboxes are."""
+    if isinstance(made.store, Status):
+        return made.store.text
+    problem = home_problem(home.path, home.uid)
+    return place_problem(made.store) if problem is None else problem.text
 
 
 def _counted(number: int, noun: str) -> str:
@@ -113,8 +121,10 @@ def _counted(number: int, noun: str) -> str:
 
 def _show_facts(made: Compiled, home: Home) -> None:
     """What `check` judged."""
-    facts = [("home", home.path)]
-    facts += [("file", path) for path, digest in made.shelf.sources.items() if digest]
+    files = [path for path, digest in made.shelf.sources.items() if digest]
+    facts = [("home", home.path), *[("file", path) for path in files]]
+    if not made.distrusted and not any([path in files for path in (made.plan.files if made.plan else files)]):
+        facts.append(("file", f"none: all mail is kept (`pydeliver init` writes {home.rules})"))
     if not isinstance(made.store, Status):
         facts += [("mailboxes", f"{made.store.root} ({made.store.layout})"), ("default", made.store.default)]
     if made.plan is not None:
@@ -143,7 +153,7 @@ def try_(messages: tuple[str, ...], verbose: bool, as_json: bool, subfolders: bo
     made = compile_plan(home, _site(home, values["rules"], values["config"]))
     if made.plan is None or isinstance(made.store, Status):
         _refuse(made)
-    envelope = make_envelope(_arguments(values), {}, home.user, "try")
+    envelope = make_envelope(_arguments(values), {}, home.user, "try", complete=False)
     if isinstance(envelope, Status):
         _usage(envelope.text)
     now = _moment(values["now"]) if values["now"] else time.time()
@@ -260,19 +270,20 @@ def init() -> None:
 
 
 @commands.command("help")
-@click.argument("topic", required=False)
-def help_(topic: str | None) -> None:
+@click.argument("topic", nargs=-1)
+def help_(topic: tuple[str, ...]) -> None:
     """Show the manual: its topics, one of them, or one word of the language.
 
     \b
     Example:
       pydeliver help language
       pydeliver help from
+      pydeliver help starts with
     """
-    text = manual.page(topic) if topic else manual.overview()
+    asked = " ".join(topic)
+    text = manual.page(asked) if asked else manual.overview()
     if text is None:
-        near = manual.near(topic or "")
-        click.echo(f"the manual has no topic or word {topic}{near}", err=True)
+        click.echo(f"the manual has no topic or word {asked}{manual.near(asked)}", err=True)
         sys.exit(USAGE)
     click.echo_via_pager(text) if sys.stdout.isatty() and text.count("\n") > 40 else click.echo(text.rstrip("\n"))
 

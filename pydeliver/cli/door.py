@@ -197,9 +197,12 @@ def _misused(text: str) -> Status:
 
 
 def make_envelope(
-    read: Arguments, environment: Mapping[str, str], user: str, door: str = "deliver"
+    read: Arguments, environment: Mapping[str, str], user: str, door: str = "deliver", complete: bool = True
 ) -> Envelope | Status:
-    """What the caller says, from arguments first and then from the environment (MTA manuals: see `settings`)."""
+    """What the caller says, from arguments first and then from the environment (MTA manuals: see `settings`).
+
+    Not `complete`: the caller is no mail server, and what he does not say is unknown.
+    """
     sender = read.last(options.SENDER)
     if sender is None or sender == "-":  # procmail's `-f -` says "whoever it was"
         sender = environment.get("SENDER")
@@ -222,6 +225,7 @@ def make_envelope(
         door,
         arguments,
         variables,
+        complete,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -41,13 +42,22 @@ def _is_part(name: str, words: Mapping[str, object]) -> bool:
 
 
 def page(topic: str) -> str | None:
-    """A page of the manual, or what there is to say about a word; None for neither."""
+    """A page of the manual, what there is to say about a word, or the section about it; None for none of these."""
     path = PAGES / f"{topic}.md"
     if "/" not in topic and path.is_file():
         return path.read_text()
     words = catalogue()
-    found = words.get(topic) or words.get(f"set {topic}")
-    return None if found is None else word_text(topic, found[1])
+    found = words.get(topic) or words.get(f"set {topic}") or words.get(topic.removesuffix(" file"))
+    return section(topic) if found is None else word_text(topic, found[1])
+
+
+def section(term: str) -> str | None:
+    """The section of the manual that explains a word of the grammar: an operator, `if`, `let`, `null` …"""
+    pages = [(PAGES / f"{name}.md").read_text() for name in ("language", "words")]
+    for part in re.split(r"^(?=##+ )", "\n".join(pages), flags=re.MULTILINE)[1:]:
+        if re.search(rf"`{re.escape(term)}[` ]", part):
+            return part
+    return None
 
 
 def word_text(name: str, word: Field | Action | Option) -> str:

@@ -34,11 +34,21 @@ def shadowed(statements: tuple[Node, ...]) -> list[tuple[Node, Node]]:
         earlier = next((before for other, before in ending if implies(condition, other)), None)
         if earlier is not None:
             found.append((statement, earlier))
+        for number, (branch, _) in enumerate(statement[1]):
+            if any([implies(branch, before) for before, _ in statement[1][:number]]):
+                found.append(((*statement[:4], _line(branch), statement[5]), statement))
         for branch, block in statement[1]:
             if not ends(block, words):
                 break  # a message of this branch goes on, so later branches prove nothing about it
             ending.append((branch, statement))
     return found
+
+
+def _line(condition: Node) -> int:
+    """Where a condition begins."""
+    if condition[0] == "test":
+        return int(condition[5])
+    return _line(condition[1] if condition[0] == "not" else condition[1][0])
 
 
 def ends(block: tuple[Node, ...], words: dict[str, tuple[str, Word]]) -> bool:

@@ -173,7 +173,7 @@ class Compiler:
             self._language(command, words, place)
         elif first == "include":
             return self._include(command, words, place)
-        elif first == "set" and len(words) == 2 and isinstance(words[1], tree.Name) and self._is_option(words[1]):
+        elif first == "set" and len(words) > 1 and isinstance(words[1], tree.Name) and self._is_option(words[1]):
             self._set(command, words[1].dotted, place)
         else:
             return self._action(command, words, head, place)
@@ -228,6 +228,9 @@ class Compiler:
             self.report.error(
                 place, command.span, "option-inside", "options are set at the top level, for every message"
             )
+            return
+        if command.value is None or len(_flat(command.words)) != 2:
+            self.report.error(place, command.span, "bad-option", f"write `{option.example}`")
             return
         items = command.value.items if isinstance(command.value, tree.List) else (command.value,)
         texts = [literal(item) for item in items if isinstance(item, tree.Text) and _is_literal(item)]
@@ -367,10 +370,9 @@ class Compiler:
             self.report.error(place, value.span, "wrong-form", f"a text stands here: `{action.example}`")
             return None
         made = self.values.template(value, place)
-        if not made:
+        if not made and not value.raw.strip('"'):
             self.report.error(place, value.span, "empty-text", "this text is empty")
-            return None
-        return made
+        return made or None  # what stands in it has been told
 
     def _flags(self, items: tuple[tree.Value, ...], action: Action, place: Place) -> tuple[str, object] | None:
         names = []
@@ -452,6 +454,7 @@ class Compiler:
             comparison.span.line,
             place.source.number,
             shown,
+            comparison.negated,
         )
         captures = frozenset([name for operand in operands if operand[0] == "pattern" for name in operand[2]])  # type: ignore[attr-defined]
         return (("not", test), frozenset()) if comparison.negated else (test, captures)

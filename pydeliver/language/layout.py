@@ -75,7 +75,8 @@ def arrange(raw: list[Token]) -> Layout:
             after_blank.add((token.line or 1, token.column or 1))
         fresh = blank = False
         last = tokens[-1].type if tokens else "SEPARATOR"
-        if separator is None and line_end is not None and not _goes_on(last, token):
+        named = len(tokens) > 1 and tokens[-2].type == "RULE"  # its `if` may stand on the next line
+        if separator is None and line_end is not None and not named and not _goes_on(last, token):
             separator = _separator(line_end)
         if last == "RBRACE" and separator is None and kind not in ("ELSE", "RBRACE"):
             separator = _separator(token)

@@ -11,7 +11,7 @@ from pydeliver.language import tree
 from pydeliver.language.pattern import Problem, prepare
 from pydeliver.language.scope import Catalogue, Place, Reference, Report, reference
 from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL
+from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL, Field
 
 SIZES = {"b": 1, "byte": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 DURATIONS = {
@@ -90,6 +90,9 @@ class Values:
         """A value inside `{…}`: a capture, a `let` or a field."""
         if isinstance(value, tree.Number):
             value = tree.Name(value.span, (str(int(value.value)),))
+        if isinstance(value, tree.Phrase):
+            other = reference(_quoted(value), place, self.catalogue, self.report)
+            return "" if other is None else ("field", *other.node)
         if not isinstance(value, tree.Name):
             self.report.error(place, value.span, "bad-value", "between { and } stands a name, like {subject} or {1}")
             return ""
@@ -126,12 +129,15 @@ class Values:
         """What the right side means beside this field and operator."""
         if not self.spend(value.span, place):
             return []
+        if isinstance(value, tree.Broken):
+            return []
         if isinstance(value, tree.List):
+            if side.operator in op.ORDERS:
+                return self._wrong(place, value, f"one value stands behind `{side.operator}`; 5,5 is written 5.5")
             for before, item in pairwise(value.items):
-                if isinstance(before, tree.Phrase) and isinstance(item, tree.Text):
-                    return self._wrong(
-                        place, item, "is this a text or a file? Write texts first, and `file` before each file"
-                    )
+                if isinstance(before, tree.Phrase) and _is_list_file(before) and isinstance(item, tree.Text):
+                    ask = "is this a text or a file? Write texts first, and `file` before each file"
+                    return self._wrong(place, item, ask)
             return [one for item in value.items for one in self.operands(item, side, place)]
         if isinstance(value, tree.Name):
             return self._named(value, side, place)
@@ -184,11 +190,10 @@ class Values:
         return [("field", *other.node)]
 
     def _phrase(self, phrase: tree.Phrase, side: Side, place: Place) -> list[Operand]:
-        words = [part.dotted if isinstance(part, tree.Name) else "" for part in phrase.parts]
-        optional = words[0] == "optional"
-        if words[optional : optional + 1] == ["file"]:
+        if _is_list_file(phrase):
             path = phrase.parts[-1]
-            if len(words) != 2 + optional or not isinstance(path, tree.Text) or not path.parts:
+            optional = isinstance(phrase.parts[0], tree.Name) and phrase.parts[0].dotted == "optional"
+            if len(phrase.parts) != 2 + optional or not isinstance(path, tree.Text) or not path.parts:
                 return self._wrong(place, phrase, 'a list file is written `in file "~/customers"`')
             if side.operator != op.IN or side.on.field.kind not in TEXTUAL:
                 return self._wrong(place, phrase, "a list file follows `in` behind a text or an address")
@@ -202,8 +207,8 @@ class Values:
     def _text(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
         if isinstance(value, tree.Text):
             template = self.template(value, place)
-        elif isinstance(value, tree.Number):
-            template = plain_number(value.value)
+        elif isinstance(value, tree.Number) and side.operator in (op.IS, op.IN):
+            return [("number", value.value)]
         else:
             return self._wrong(place, value, f"`{side.on.field.name}` is text: write it in quotes")
         if not isinstance(template, str):
@@ -212,6 +217,8 @@ class Values:
             return [("template", template)]
         if side.operator == op.LIKE:
             return [op.glob(template)]
+        if not template and isinstance(value, tree.Text) and value.raw.strip('"'):
+            return []  # what stands in it has been told
         if not template and side.operator not in (op.IS, op.IN):
             return self._wrong(place, value, f"every text {side.operator} the empty text", "empty-text")
         self._doubt(template, value, side, place)
@@ -222,14 +229,9 @@ class Values:
         if word.choices and text.lower() not in word.choices and side.operator in (op.IS, op.IN):
             near = self.catalogue.near(text, list(word.choices)) or f"; it is one of {', '.join(word.choices)}"
             self.report.error(place, value.span, "unknown-choice", f'`{word.name}` is never "{text}"{near}')
-        if word.kind == ADDRESS and side.operator in (op.IS, op.IN) and "@" not in text and " " in text.strip():
-            self.report.warning(
-                place,
-                value.span,
-                "not-an-address",
-                f'`{word.name} {side.operator}` compares addresses, and "{text}" is none',
-                f'for the display name write `{word.name}.name is "{text}"`',
-            )
+        if side.operator in (op.IS, op.IN) and (hint := _never(word, text.strip())):
+            said = f'`{word.name} {side.operator}` is never "{text}"'
+            self.report.warning(place, value.span, "never", said, hint)
 
     def _pattern(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
         if not isinstance(value, tree.Pattern):
@@ -263,19 +265,28 @@ class Values:
     def _range(self, value: tree.Range, side: Side, place: Place) -> list[Operand]:
         if side.operator != op.IN:
             return self._wrong(place, value, f"a range follows `in`, not `{side.operator}`")
-        low, high = self._amount(value.low, side, place), self._amount(value.high, side, place)
+        low, high = self._ends(value, side, place)
         if not low or not high:
             return []
         first, last = low[0], high[0]
         if side.on.field.kind == MOMENT:
             if first[0] != last[0] or len(first) != len(last):
-                return self._wrong(place, value, "both ends of a range are dates, or both are times of day")
+                return self._wrong(
+                    place, value, "the ends of a range are two dates, two dates with a time, or two times"
+                )
             if first > last and first[0] == "date":
                 return self._wrong(place, value, "this range ends before it begins", "empty-range")
             return [("range", first, last)]
         if first[1] > last[1]:  # type: ignore[operator]
             return self._wrong(place, value, "this range ends before it begins", "empty-range")
         return [("range", first[1], last[1])]
+
+    def _ends(self, value: tree.Range, side: Side, place: Place) -> tuple[list[Operand], list[Operand]]:
+        """Both ends; in `1..2 MB` the unit is meant for both."""
+        low, high = value.low, value.high
+        if isinstance(low, tree.Number) and isinstance(high, tree.Quantity):
+            low = tree.Quantity(low.span, low.value, high.unit)
+        return self._amount(low, side, place), self._amount(high, side, place)
 
     def _amount(self, value: tree.Value, side: Side, place: Place) -> list[Operand]:
         """A number, size, duration, date or time of day, as the field's kind wants it."""
@@ -306,6 +317,33 @@ class Values:
             return self._wrong(place, value, "there is no such day", "bad-date")
         day: Operand = ("date", value.year, value.month, value.day)
         return [day if value.minute is None else (*day, value.minute)]
+
+
+def _never(word: Field, text: str) -> str:
+    """What was probably meant by a text that no value of this field can be, or ""."""
+    if word.kind == ADDRESS:
+        if "*" in text:
+            return f'for a glob write `{word.name} like "{text}"`'
+        if text.startswith("@"):
+            return f'for a domain write `{word.name}.domain is "{text[1:]}"`'
+        return "" if "@" in text or " " not in text else f'for the display name write `{word.name}.name is "{text}"`'
+    if word.name.endswith((".domain", ".local", ".detail")) and "@" in text:
+        return f'for the whole address write `{word.name.rpartition(".")[0]} is "{text}"`'
+    return ""
+
+
+def _is_list_file(phrase: tree.Phrase) -> bool:
+    words = [part.dotted if isinstance(part, tree.Name) else "" for part in phrase.parts]
+    return words[0] == "file" or words[:2] == ["optional", "file"]
+
+
+def _quoted(phrase: tree.Phrase) -> tree.Phrase:
+    """`header X-Large` as it stands in a text, where quotes would end that, like `header "X-Large"` outside."""
+    head, *rest = phrase.parts
+    if not isinstance(head, tree.Name) or head.dotted != "header":
+        return phrase
+    texts = [tree.Text(one.span, (one.dotted,)) if isinstance(one, tree.Name) else one for one in rest]
+    return tree.Phrase(phrase.span, (head, *texts))
 
 
 def _beside(path: str, source: str) -> str:

@@ -28,9 +28,12 @@ class Parsed:
 
 
 def decode(data: bytes, file: str) -> tuple[str, tuple[Diagnostic, ...]]:
-    """Text of `data`: UTF-8 without control characters; what is not becomes U+FFFD and is told."""
-    shown = data.decode("utf-8", "surrogateescape")
-    bad = {c for c in set(shown) if "\udc80" <= c <= "\udcff" or (c < " " and c not in "\t\n\r\f") or c == "\x7f"}
+    """Text of `data`: UTF-8 without control characters; what is not becomes U+FFFD and is told.
+
+    Lines may end in LF, CRLF or CR, and end in LF from here on.
+    """
+    shown = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").decode("utf-8", "surrogateescape")
+    bad = {c for c in set(shown) if "\udc80" <= c <= "\udcff" or (c < " " and c not in "\t\n\f") or c == "\x7f"}
     if not bad:
         return shown, ()
     clean = shown.translate({ord(c): "\ufffd" for c in bad})
@@ -39,9 +42,10 @@ def decode(data: bytes, file: str) -> tuple[str, tuple[Diagnostic, ...]]:
         column = next((i for i, c in enumerate(line, 1) if c in bad), 0)
         if column and not mistakes.full:
             code = ord(line[column - 1])
-            what = f"the byte 0x{code - 0xDC00:02x} is not UTF-8" if code > 0xFF else f"the control byte 0x{code:02x}"
-            place = Span(number, column, number, column + 1)
-            mistakes.add(place, "bad-byte", f"{what} does not belong in a rule file")
+            said = f"the control byte 0x{code:02x} does not belong in a rule file"
+            if code > 0xFF:
+                said = f"the byte 0x{code - 0xDC00:02x} is not UTF-8; a rule file is written in UTF-8"
+            mistakes.add(Span(number, column, number, column + 1), "bad-byte", said)
     return clean, mistakes.told()
 
 

@@ -112,8 +112,9 @@ class Catalogue:
 
     def near(self, name: str, among: list[str]) -> str:
         """`; did you mean …?` for the nearest of the names, or nothing."""
-        nearest = get_close_matches(name.lower(), among, 1, 0.7)
-        return f"; did you mean `{nearest[0]}`?" if nearest else ""
+        written = {one.lower(): one for one in among}
+        nearest = get_close_matches(name.lower(), written, 1, 0.7)
+        return f"; did you mean `{written[nearest[0]]}`?" if nearest else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
     """The field that a value names, or None with its mistake reported."""
     parts = value.parts if isinstance(value, tree.Phrase) else (value,)
     head = parts[0]
+    if isinstance(head, tree.Broken):
+        return None  # which has been told
     if not isinstance(head, tree.Name):
         report.error(place, value.span, "not-a-field", "a comparison begins with a field, like `from` or `subject`")
         return None
@@ -146,7 +149,7 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
         return None
     family, word = found
     if word.argument == OF_NAME and argument and argument not in catalogue.variables:
-        near = catalogue.near(argument.upper(), list(catalogue.variables))
+        near = catalogue.near(argument, list(catalogue.variables))
         report.error(
             place,
             head.span,
@@ -176,7 +179,7 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
 def _unexpected(head: tree.Name, extra: tree.Value, place: Place, catalogue: Catalogue, report: Report) -> None:
     """Something stands behind a field that takes nothing: most often a misspelt operator."""
     if isinstance(extra, tree.Name):
-        near = catalogue.near(extra.dotted, [word for operator in OPERATORS[TEXT] for word in operator.split()])
+        near = catalogue.near(extra.dotted, list(OPERATORS[TEXT]))
         report.error(
             place, extra.span, "unknown-word", f"`{extra.dotted}` is not known here{near or '; expected an operator'}"
         )
@@ -217,7 +220,7 @@ def _unknown(name: tree.Name, place: Place, catalogue: Catalogue, report: Report
         choice = catalogue.near(".".join(name.parts[1:]), parts) or (f"; it has {', '.join(parts)}" if parts else "")
         report.error(place, name.span, "unknown-part", f"`{stem}` has no part `{'.'.join(name.parts[1:])}`{choice}")
         return
-    near = catalogue.near(name.dotted, [*catalogue.fields(), *place.lets])
+    near = catalogue.near(name.dotted, [*catalogue.fields(), *place.lets, *place.captures])
     report.error(place, name.span, "unknown-word", f"`{name.dotted}` is not known here{near}")
 
 

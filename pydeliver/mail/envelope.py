@@ -19,7 +19,8 @@ class Envelope(Value):
     """`sender` is None when nobody said one and "" for the null sender (a bounce).
 
     `detail` is what stands behind the separator in the recipient's local part; `user` the login name;
-    `arguments` are the caller's positional values by name ("1", "2", or a NAME given as NAME=value).
+    `arguments` are the caller's positional values by name ("1", "2", or a NAME given as NAME=value). Not `complete` is
+    an envelope of which only a part is known (a rehearsal): what is not in it is unknown then, and not absent.
     """
 
     sender: str | None = None
@@ -31,6 +32,7 @@ class Envelope(Value):
     door: str = "deliver"
     arguments: Mapping[str, str] = {}
     environment: Mapping[str, str] = {}
+    complete: bool = True
 
     def with_addresses(self, sender: str | None, recipient: str | None) -> Envelope:
         """The same but for these two."""

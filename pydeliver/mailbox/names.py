@@ -126,6 +126,8 @@ def name_problem(store: Store, name: str) -> str | None:
         return "the name of the mailbox is empty"
     if name.startswith("/"):
         return _path_problem(name)
+    if name.startswith(("mbox:", "mh:")):
+        return f'"{name}": this release writes Maildir; a name may not begin with "{name.partition(":")[0]}:"'
     if name.startswith("\\"):
         return f'a Maildir has no special uses: write the name of the folder ("{name[1:]}") instead of "{name}"'
     if name.endswith("/"):

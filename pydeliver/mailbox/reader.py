@@ -34,11 +34,12 @@ LINE = 64 << 10  # a longer line is read in pieces
 class Entry(Value):
     """One message: `label` says where it was found, `size` and `read` are as `mail.Message` wants its source.
 
-    `source` can be read while the iteration that gave it stands at this entry.
+    `source` can be read while the iteration that gave it stands at this entry. `from_line` stood above it in an mbox.
     """
 
     label: str
     source: Source
+    from_line: bytes = b""
 
 
 class Part:
@@ -140,13 +141,13 @@ def _opened(path: str) -> BinaryIO:
 
 def _mbox(path: str, file: BinaryIO) -> Iterator[Entry]:
     """Split at From_ lines; the empty line before one belongs to the format, not to the message."""
-    number, start, cuts = 0, 0, array("Q")
+    number, start, cuts, from_line = 0, 0, array("Q"), b""
     at, empty, line_begins = 0, 0, True  # `empty`: the length of the empty line just before `at`
     while line := file.readline(LINE):
         if line_begins and line.startswith(b"From ") and (at == 0 or empty):
             if number:
-                yield Entry(f"{path}:{number}", Part(file.fileno(), start, at - empty, cuts))
-            number, cuts = number + 1, array("Q")
+                yield Entry(f"{path}:{number}", Part(file.fileno(), start, at - empty, cuts), from_line)
+            number, cuts, from_line = number + 1, array("Q"), line
             while not line.endswith(b"\n") and (rest := file.readline(LINE)):
                 at, line = at + len(line), rest
             start = at + len(line)
@@ -157,7 +158,7 @@ def _mbox(path: str, file: BinaryIO) -> Iterator[Entry]:
             empty = len(line) if line_begins and line in (b"\n", b"\r\n") else 0
         at += len(line)
         line_begins = line.endswith(b"\n")
-    yield Entry(f"{path}:{number}", Part(file.fileno(), start, max(start, at - empty), cuts))
+    yield Entry(f"{path}:{number}", Part(file.fileno(), start, max(start, at - empty), cuts), from_line)
 
 
 def _pread(fd: int, length: int, offset: int) -> bytes:

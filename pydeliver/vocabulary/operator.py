@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Test = Callable[[Facts], bool | None]
     Operand = tuple[Any, ...]
     Render = Callable[[Facts], str | None]
+    Span = tuple[float, float, float | None, float | None]
 
 IS, CONTAINS, STARTS, ENDS, LIKE = "is", "contains", "starts with", "ends with", "like"
 MATCHES, IN, EXISTS = "matches", "in", "exists"
@@ -61,7 +62,7 @@ def bind(
     """The test of one comparison. `fields(family, name)` finds a field on the right, `render` binds a template."""
     if operator == EXISTS:
         return lambda facts: None if (values := facts.values(field, argument)) is None else len(values) > 0
-    if operator in ORDERS or field.kind not in TEXTUAL or all([operand[0] == "range" for operand in operands]):
+    if operator in ORDERS or field.kind not in TEXTUAL:
         return _by_amount(field, argument, operator, operands)
     whole = operator in WHOLE
     folded = not exactly
@@ -76,6 +77,8 @@ def bind(
             tests.append(_glob(operand[1] if folded else operand[2]))
         elif operand[0] == "network":
             tests.append(_network(operand))
+        elif operand[0] in ("number", "range"):
+            tests.append(_amount(span(operator, operand)))
     asked = [
         _asked(operand, operator, whole, folded, fields, render)
         for operand in operands
@@ -189,10 +192,10 @@ def cut_glob(text: str) -> tuple[tuple[str, ...], ...]:
 
 def _glob(pieces: tuple[tuple[str, ...], ...]) -> Callable[[tuple[str, ...]], bool]:
     """The leftmost place for each piece in turn is enough, as a star takes any gap; a `?` costs one step more."""
-    return lambda texts: any([_fits(pieces, text) for text in texts])
+    return lambda texts: any([_fits_glob(pieces, text) for text in texts])
 
 
-def _fits(pieces: tuple[tuple[str, ...], ...], text: str) -> bool:
+def _fits_glob(pieces: tuple[tuple[str, ...], ...], text: str) -> bool:
     first, last = pieces[0], pieces[-1]
     if not _at(first, text, 0):
         return False
@@ -253,6 +256,11 @@ def _network(operand: Operand) -> Callable[[tuple[str, ...]], bool]:
     return test
 
 
+def _amount(fitting: Span) -> Callable[[tuple[str, ...]], bool]:
+    """The values that begin with a number, held against an amount."""
+    return lambda texts: any([(found := leading_number(text)) is not None and _fits(found, fitting) for text in texts])
+
+
 # -- patterns ---------------------------------------------------------------------------------------------------
 
 
@@ -310,16 +318,19 @@ def _by_amount(field: Field, argument: Any, operator: str, operands: tuple[Opera
             return None
         for value in values:
             amount = leading_number(value if isinstance(value, str) else value.text) if textual else value
-            if amount is not None:
-                for least, most, over, under in spans:
-                    if least <= amount <= most and amount != over and amount != under:
-                        return True
+            if amount is not None and any([_fits(amount, each) for each in spans]):
+                return True
         return False
 
     return test
 
 
-def span(operator: str, operand: Operand) -> tuple[float, float, float | None, float | None]:
+def _fits(amount: float, fitting: Span) -> bool:
+    least, most, over, under = fitting
+    return least <= amount <= most and amount != over and amount != under
+
+
+def span(operator: str, operand: Operand) -> Span:
     """The values that fit, as (least, most, not this one, nor this one)."""
     if operand[0] == "range":
         return operand[1], operand[2], None, None

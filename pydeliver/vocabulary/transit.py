@@ -19,54 +19,67 @@ if TYPE_CHECKING:
 _NULL_SENDER = address.Address("", "", "")
 
 
-def _parsed(text: str | None) -> tuple[Address, ...]:
-    found = address.parse_one(words.visible(text)) if text else None
+def _parsed(text: str) -> tuple[Address, ...]:
+    found = address.parse_one(words.visible(text))
     return () if found is None else (found,)
 
 
-def _sender(facts: Facts, _argument: Any) -> tuple[Address, ...]:
+def _unsaid(facts: Facts) -> tuple[Any, ...] | None:
+    """What nobody said: absent, or unknown while only a part of the envelope is known."""
+    return () if facts.envelope.complete else None
+
+
+def _sender(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
     """No value while nobody said who sent it; the null sender of a bounce is an address of its own."""
-    return (_NULL_SENDER,) if facts.envelope.sender == "" else _parsed(facts.envelope.sender)
+    sender = facts.envelope.sender
+    if sender is None:
+        return _unsaid(facts)
+    return _parsed(sender) if sender else (_NULL_SENDER,)
 
 
-def _recipient(facts: Facts, _argument: Any) -> tuple[Address, ...]:
-    return _parsed(facts.envelope.recipient)
+def _recipient(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
+    recipient = facts.envelope.recipient
+    return _parsed(recipient) if recipient else _unsaid(facts)
 
 
-def _original_recipient(facts: Facts, _argument: Any) -> tuple[Address, ...]:
-    return _parsed(facts.envelope.original_recipient)
+def _original_recipient(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
+    recipient = facts.envelope.original_recipient
+    return _parsed(recipient) if recipient else _unsaid(facts)
 
 
-def _detail(facts: Facts, _argument: Any) -> tuple[str, ...]:
+def _detail(facts: Facts, _argument: Any) -> tuple[str, ...] | None:
     """What the caller gave, else what stands in the recipient's address."""
     given = facts.envelope.detail
     if given is None:
-        given = next((split_detail(one.local, facts.settings["subaddress"])[1] for one in _recipient(facts, None)), "")
+        recipients = _recipient(facts, None)
+        if recipients is None:
+            return None
+        given = next((split_detail(one.local, facts.settings["subaddress"])[1] for one in recipients), "")
     return (words.visible(given),) if given else ()
 
 
-def _me(facts: Facts, _argument: Any) -> tuple[Address, ...]:
+def _me(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
     """`set me`, else the recipients without detail, and the login name at the site's domains."""
     settings, envelope = facts.settings, facts.envelope
     if settings["me"]:
         return tuple([one for text in settings["me"] for one in _parsed(text)])
     found = []
-    for one in _recipient(facts, None) + _original_recipient(facts, None):
+    for one in (*(_recipient(facts, None) or ()), *(_original_recipient(facts, None) or ())):
         local = split_detail(one.local, settings["subaddress"])[0]
         found.append(address.Address("", local, one.domain))
     if envelope.user:
         found += [address.Address("", envelope.user, domain) for domain in settings["domains"]]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)) or _unsaid(facts)
 
 
-def _argument(facts: Facts, name: str) -> tuple[str, ...]:
+def _argument(facts: Facts, name: str) -> tuple[str, ...] | None:
     found = facts.envelope.arguments.get(name)
-    return () if found is None else (words.visible(found),)
+    return _unsaid(facts) if found is None else (words.visible(found),)
 
 
-def _environment(facts: Facts, name: str) -> tuple[str, ...]:
+def _environment(facts: Facts, name: str) -> tuple[str, ...] | None:
     found = facts.envelope.environment.get(name)
-    return () if found is None else (words.visible(found),)
+    return _unsaid(facts) if found is None else (words.visible(found),)
 
 
 def _envelope_to(name: str, read: Any, about: str, example: str) -> tuple[Field, ...]:

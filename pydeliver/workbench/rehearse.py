@@ -81,8 +81,13 @@ def rehearse(
                 return None
             return found
 
-        line, from_line = split_from_line(entry.source.read(0, FROM_LINE_BYTES))
-        message = Message(_WithoutFrom(entry.source, len(line)) if line else entry.source)
+        if entry.from_line:
+            message, (_, from_line) = Message(entry.source), split_from_line(entry.from_line)
+        else:
+            line, from_line = split_from_line(entry.source.read(0, FROM_LINE_BYTES))
+            message = Message(_WithoutFrom(entry.source, len(line)) if line else entry.source)
+        if not message.size:
+            problems.append("the message is empty: a delivery asks for another try")
         judged, _ = decide(program, completed(envelope, message, from_line, trusted=True), message, answer)
         assert isinstance(judged, Verdict)  # `answer` never gives a Status
         yield Rehearsal(entry.label, message, judged, tuple(problems))

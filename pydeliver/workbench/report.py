@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pydeliver.agent.rules import Distrust
+from pydeliver.mail.words import visible
 from pydeliver.plan import Plan
 from pydeliver.status import Diagnostic
 from pydeliver.verdict import Delivery
@@ -26,7 +27,7 @@ def diagnostic_text(found: Diagnostic, style: Style = plain) -> str:
     """`file:line:column: what is wrong`, the line, and carets under the place; a hint behind it."""
     head = f"{found.file}:{found.line}:{found.column}: "
     kind = "" if found.severity == "error" else f"{found.severity}: "
-    lines = [style(head, "place") + style(kind + found.message, found.severity)]
+    lines = [style(head, "place") + style(kind + visible(found.message), found.severity)]
     if found.source:
         lines += _pointed(found)
     if found.hint:
@@ -52,7 +53,8 @@ def _columns(character: str) -> int:
 
 
 def distrust_text(found: Distrust, style: Style = plain) -> str:
-    lines = [style(f"{found.path}: ", "place") + style(found.text, "error")]
+    rest = found.text.removeprefix(found.path).lstrip() if found.text.startswith(found.path + " ") else found.text
+    lines = [style(f"{found.path}: ", "place") + style(rest, "error")]
     if found.repair:
         lines.append(f"    repair: {found.repair}")
     return "\n".join(lines)
@@ -60,7 +62,8 @@ def distrust_text(found: Distrust, style: Style = plain) -> str:
 
 def decision_text(one: Rehearsal, plan: Plan, style: Style = plain, width: int = 0) -> str:
     """Which message, what becomes of it, and why: one line, or three where they don't fit into `width` columns."""
-    decision, why = one.verdict.describe(), because(one, plan)
+    decision, why = visible(one.verdict.describe()), because(one, plan)
+    why += "".join([f"  ? {visible(shown)}" for shown in unknown(one)])
     long = width and len(one.label) + len(decision) + len(why) + len(":   ") > width
     before, between = ("\n    ", "\n    ") if long else (" ", "  ")
     return f"{one.label}:{before}{style(decision, 'decision')}{between}{style(why, 'place')}"
@@ -75,6 +78,11 @@ def because(one: Rehearsal, plan: Plan) -> str:
     return f"({name}{_short(plan.files[verdict.file])}:{verdict.line})"
 
 
+def unknown(one: Rehearsal) -> tuple[str, ...]:
+    """The conditions that nobody could decide here, as they are written."""
+    return tuple(dict.fromkeys([node[7] for node, result in one.verdict.trace if node[0] == "test" and result is None]))
+
+
 def _short(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
@@ -87,9 +95,9 @@ def trace_text(one: Rehearsal, plan: Plan, style: Style = plain) -> list[str]:
         line, file, shown = node[5:8]
         kind = "decision" if node[0] == "do" or result else "place"
         lines.append(style(f"    {answer} {_short(plan.files[file])}:{line}  {shown}", kind))
-    lines += [f"    log {line}" for line in one.verdict.log]
-    lines += [f"    note {note}" for note in one.verdict.notes]
-    lines += [f"    ? {problem}" for problem in one.problems]
+    lines += [f"    log {visible(line)}" for line in one.verdict.log]
+    lines += [f"    note {visible(note)}" for note in one.verdict.notes]
+    lines += [f"    ? {visible(problem)}" for problem in one.problems]
     return lines
 
 
@@ -107,7 +115,8 @@ def decision_json(one: Rehearsal, plan: Plan, traced: bool) -> str:
         "line": verdict.line or None,
         "notes": list(verdict.notes),
         "log": list(verdict.log),
-        "unknown": list(one.problems),
+        "unknown": list(unknown(one)),
+        "problems": list(one.problems),
     }
     if traced:
         made["trace"] = [

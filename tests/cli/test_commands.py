@@ -69,6 +69,50 @@ def test_a_list_file_is_judged_as_a_delivery_would(home: Path) -> None:
     assert "2 mistakes" in done.stdout
 
 
+@pytest.mark.parametrize("place", ["/nonexistent/foo", "~/deep/er/Mail", "/etc/passwd"])
+def test_a_place_where_no_mailbox_can_be_is_told(home: Path, place: str) -> None:
+    rules(home, f'set default = "{place}"\n')
+    done = run(home, "check")
+    assert done.returncode == 65
+    assert "mail would wait: " in done.stdout
+    assert not (home / "deep").exists()
+
+
+def test_mistakes_are_told_in_the_order_of_lines_whoever_finds_them(home: Path) -> None:
+    rules(home, 'copy file "../x"\nlog zzz\nfile "{from}/"\n')
+    done = run(home, "check").stdout
+    assert [line.split(":")[1] for line in done.splitlines() if "main.rules:" in line] == ["1", "2", "3"]
+
+
+def test_try_says_what_it_cannot_know(home: Path) -> None:
+    rules(home, 'if recipient is me { reject "x" }\nif from in file "~/none" { discard }\n')
+    message = "From: a@b.example\nTo: me@x.example\n\n"
+    done = run(home, "try", stdin=message)
+    assert 'file "INBOX"' in done.stdout
+    assert "? recipient is me" in done.stdout
+    assert '? from in file "~/none"' in done.stdout
+    assert "reject" in run(home, "try", "-r", "me@x.example", stdin=message).stdout
+
+
+def test_try_takes_the_sender_of_an_mbox(home: Path) -> None:
+    rules(home, 'if envelope.from is "jo@x.example" { file "Jo" }\n')
+    (home / "box").write_text("From jo@x.example Mon Nov 23 09:00:00 2026\nSubject: x\n\nHi.\n")
+    assert 'file "Jo"' in run(home, "try", "box").stdout
+
+
+def test_no_message_and_no_rule_can_forge_a_line_of_the_trace(home: Path) -> None:
+    rules(home, 'log "a\\n    do  main.rules:1  discard"\nreject "one\\ntwo"\n')
+    done = run(home, "try", "-v", stdin="Subject: x\n\n")
+    assert len([line for line in done.stdout.splitlines() if line.startswith("    do ")]) == 2
+    assert len(done.stdout.splitlines()) == 4
+
+
+def test_help_knows_the_words_of_the_grammar_too(home: Path) -> None:
+    for words in (["contains"], ["starts", "with"], ["let"], ["include"], ["set", "me"], ["copy", "file"], ["null"]):
+        done = run(home, "help", *words)
+        assert (done.returncode, words[-1] in done.stdout) == (0, True), words
+
+
 def test_warnings_pass_unless_strict(home: Path) -> None:
     rules(home, 'let unused = "x"\nset mailboxes = "~/Maildir"\n')
     assert run(home, "check").returncode == 0

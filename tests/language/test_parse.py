@@ -342,7 +342,8 @@ def test_a_number_sign_in_a_text_or_a_pattern_is_no_comment() -> None:
 
 
 def test_bytes_of_a_good_file_are_its_text() -> None:
-    assert decode("let Zürich = 1\r\n\t\f".encode(), "main.rules") == ("let Zürich = 1\r\n\t\f", ())
+    assert decode("let Zürich = 1\r\n\t\f".encode(), "main.rules") == ("let Zürich = 1\n\t\f", ())
+    assert decode(b'# one\rkeep\r\rlog ""\r\n', "main.rules") == ('# one\nkeep\n\nlog ""\n', ())
 
 
 def test_bad_bytes_are_told_where_they_stand_once_a_line() -> None:
@@ -436,3 +437,10 @@ def test_any_valid_file_with_a_piece_cut_out_or_put_in_is_answered(source: str, 
     damaged = source[:first] + put + source[last:]
     parsed = parse(damaged, "main.rules")
     assert all(in_file(one, damaged) for one in parsed.diagnostics)
+
+
+def test_the_condition_of_a_rule_may_stand_on_the_next_line() -> None:
+    assert (
+        parse('rule "a"\nif from is "x" { keep }\n', "x").block
+        == parse('rule "a" if from is "x" { keep }\n', "x").block
+    )

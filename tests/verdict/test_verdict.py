@@ -273,3 +273,23 @@ def test_nothing_is_dropped_but_by_a_written_discard(statements: list[str]) -> N
     forms = [one.form for one in verdict.deliveries]
     assert len(forms) == len(set(forms))
     assert "never" not in boxes(verdict)
+
+
+# -- the trace --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "answer"),
+    [
+        ('subject is not "x"', True),
+        ('subject not contains "one"', False),
+        ("cc not exists", True),
+        ("not subject exists", True),
+        ('from not in file "/gone"', None),
+    ],
+)
+def test_the_trace_answers_what_it_shows(condition: str, answer: bool | None) -> None:
+    verdict = judge(f'if {condition} {{ log "taken" }}\n', MESSAGE, World(gone=None))
+    node, result = verdict.trace[0]
+    assert node[7] == condition.removeprefix("not ")
+    assert result is answer

@@ -202,6 +202,26 @@ def test_a_list_file_is_matched_without_case_and_by_any_value_of_the_field() -> 
     assert holds('from in file "/list"', MESSAGE, world) is False
 
 
+# -- numbers in texts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("right", ["is 15.2", "is 15.20", "in 1, 15.2", 'in 15.2, "x"', "in 15..16", "in 1..2, 15..16"])
+def test_a_number_is_held_against_the_number_that_a_text_begins_with(right: str) -> None:
+    message = b"X-Score: 15.2 (required 5)\n\n"
+    assert holds(f'header "X-Score" {right}', message) is True
+    assert holds(f'header "X-Score" {right}', b"X-Score: none\n\n") is False
+
+
+def test_a_number_in_quotes_is_text() -> None:
+    assert holds('header "X" is "7"', b"X: 007\n\n") is False
+    assert holds('header "X" is 7', b"X: 007\n\n") is True
+
+
+def test_a_unit_behind_a_range_is_meant_for_both_ends() -> None:
+    assert holds("size in 1..2 MB", b"x: y\n\n") is False
+    assert holds("size in 1 B..2 MB", b"x: y\n\n") is True
+
+
 # -- networks ---------------------------------------------------------------------------------------------------
 
 

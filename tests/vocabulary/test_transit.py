@@ -107,3 +107,23 @@ def test_the_example_of_every_field_compiles() -> None:
     for word in family("transit").values():
         made = plan(f"if {word.example} {{ keep }}\n", variables=("CLIENT_ADDRESS",))  # type: ignore[union-attr]
         assert made.statements
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "envelope.from exists",
+        "envelope.to exists",
+        'envelope.to.detail is "x"',
+        "envelope.original-to exists",
+        "recipient is me",
+        "arg.1 exists",
+        "env.EXT not exists",
+    ],
+)
+def test_what_is_not_known_of_an_envelope_is_unknown_and_not_absent(condition: str) -> None:
+    message = b"To: bob@two.example\n\n"
+    assert holds(condition, message, environment={"EXT": ""}, complete=False) in (None, False)
+    text = f'if {condition} {{ file "yes" }} else if not ({condition}) {{ file "no" }}\nfile "unknown"\n'
+    made = plan(text, variables=("EXT",))
+    assert boxes(judged(made, message, World(), Envelope(complete=False))) == ["unknown"]
