@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import settings
 
 from tests import corpora
 from tests import installation as installation_
 from tests.installation import Home, Installation, install
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGXCPU)
+# How long an example takes is for benchmarks to tell.
+settings.register_profile("pydeliver", deadline=None)
+settings.load_profile("pydeliver")
 REQUIRE_ALL: Final = os.environ.get("PYDELIVER_REQUIRE_ALL") == "1"
 
 

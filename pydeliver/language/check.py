@@ -27,28 +27,19 @@ def shadowed(statements: tuple[Node, ...]) -> list[tuple[Node, Node]]:
     for statement in statements:
         if statement[0] != "if":
             continue
-        condition = statement[1][0][0]
         pairs += len(ending)
         if pairs > MAX_PAIRS:
             break
-        earlier = next((before for other, before in ending if implies(condition, other)), None)
-        if earlier is not None:
-            found.append((statement, earlier))
-        for number, (branch, _) in enumerate(statement[1]):
-            if any([implies(branch, before) for before, _ in statement[1][:number]]):
-                found.append(((*statement[:4], _line(branch), statement[5]), statement))
+        if len(statement[1]) == 1 and statement[2] is None:  # else a later branch is left
+            condition = statement[1][0][0]
+            earlier = next((before for other, before in ending if implies(condition, other)), None)
+            if earlier is not None:
+                found.append((statement, earlier))
         for branch, block in statement[1]:
             if not ends(block, words):
                 break  # a message of this branch goes on, so later branches prove nothing about it
             ending.append((branch, statement))
     return found
-
-
-def _line(condition: Node) -> int:
-    """Where a condition begins."""
-    if condition[0] == "test":
-        return int(condition[5])
-    return _line(condition[1] if condition[0] == "not" else condition[1][0])
 
 
 def ends(block: tuple[Node, ...], words: dict[str, tuple[str, Word]]) -> bool:
@@ -127,7 +118,9 @@ def _amount_implies(one: Node, other: Node) -> bool:
     ):
         return False
     spans = [op.span(other[2], operand) for operand in other[4]]
-    return all([any([_within(op.span(one[2], operand), span) for span in spans]) for operand in one[4]])
+    return bool(one[4]) and all(
+        [any([_within(op.span(one[2], operand), span) for span in spans]) for operand in one[4]]
+    )
 
 
 def _within(

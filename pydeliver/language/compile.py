@@ -10,19 +10,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pydeliver.language import tree
-from pydeliver.language.operands import Side, Values
+from pydeliver.language.check import implies
+from pydeliver.language.conditions import Conditions
+from pydeliver.language.operands import Values
 from pydeliver.language.scope import (
     Binding,
     Catalogue,
     Place,
-    Reference,
     Report,
     is_field_name,
+    is_list_file,
     literal,
     reference,
 )
-from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import TEXTUAL, Action
+from pydeliver.vocabulary.word import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Compiler:
         self.report = report
         self.include = include
         self.values = Values(catalogue, report)
+        self.conditions = Conditions(catalogue, report, self.values)
         self.options: dict[str, tuple[tuple[str, ...], str]] = {}
         self.bindings: list[Binding] = []
 
@@ -96,10 +98,13 @@ class Compiler:
         return self.block(rule.body, named.inner())
 
     def _if(self, statement: tree.If, place: Place) -> Block:
-        branches = []
+        branches: list[tuple[Node, tuple[Node, ...]]] = []
         all_end = statement.otherwise is not None
         for condition, block in statement.branches:
-            node, captures = self.condition(condition, place)
+            node, captures = self.conditions.compiled(condition, place)
+            if any([implies(node, earlier) for earlier, _ in branches]):
+                said = "nothing is left for this branch: whatever it matches is taken by one above"
+                self.report.warning(place, condition.span, "shadowed", said)
             inner, ends = self.block(block, place.inner(captures))
             branches.append((node, inner))
             all_end = all_end and ends
@@ -119,42 +124,34 @@ class Compiler:
             )
             return
         known = place.lets.get(name)
-        if known is not None and known.place.depth == place.depth and known.place.source is place.source:
-            self.report.error(
-                place,
-                let.name_span,
-                "taken-name",
-                f"`{name}` is given a second time; the first is in line {known.span.line}",
-            )
+        if known is not None and known.place.depth == place.depth:
+            elsewhere = "" if known.place.source is place.source else f" of {known.place.source.path}"
+            said = f"`{name}` is given a second time; the first is in line {known.span.line}{elsewhere}"
+            self.report.error(place, let.name_span, "taken-name", said)
             return
-        is_condition = isinstance(let.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question)
-        # The names in reach now are the ones its value means, wherever it is used.
-        binding = Binding(let.value, is_condition, replace(place, lets=dict(place.lets)), let.name_span)
-        self._prove(binding)
+        is_condition = isinstance(let.value, tree.Condition)
+        binding = Binding(let.value, is_condition, place, let.name_span)
+        before = self.report.errors
+        self._prove(let.value, place)
+        if self.report.errors > before or isinstance(let.value, tree.Broken):
+            # Told once, here; who uses it need not hear of it again.
+            binding = Binding(tree.Broken(let.value.span), is_condition, place, let.name_span, used=True)
         place.lets[name] = binding
         self.bindings.append(binding)
 
-    def _prove(self, binding: Binding) -> None:
+    def _prove(self, value: tree.Value | tree.Condition, place: Place) -> None:
         """Report the mistakes of a `let` where it is written, used or not."""
-        value = binding.value
-        if isinstance(value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question):
-            self.condition(value, binding.place)
+        if isinstance(value, tree.Condition):
+            self.conditions.compiled(value, place)
         elif isinstance(value, tree.Text):
-            self.values.template(value, binding.place)
-        elif isinstance(value, tree.Name | tree.Phrase):
-            named = binding.place.lets.get(value.dotted) if isinstance(value, tree.Name) else None
-            if named is None and not self._is_list_file(value):
-                reference(value, binding.place, self.catalogue, self.report)
-            elif named is not None:
-                named.used = True
-
-    def _is_list_file(self, value: tree.Value) -> bool:
-        words = (
-            [part.dotted for part in value.parts if isinstance(part, tree.Name)]
-            if isinstance(value, tree.Phrase)
-            else []
-        )
-        return words in (["file"], ["optional", "file"])
+            self.values.template(value, place)
+        elif isinstance(value, tree.List):
+            for item in value.items:
+                self._prove(item, place)
+        elif isinstance(value, tree.Name) and value.dotted in place.lets:
+            place.lets[value.dotted].used = True
+        elif isinstance(value, tree.Name) or (isinstance(value, tree.Phrase) and not is_list_file(value)):
+            reference(value, place, self.catalogue, self.report)
 
     # -- commands --
 
@@ -358,21 +355,25 @@ class Compiler:
 
     def _text(self, value: tree.Value, action: Action, place: Place) -> object | None:
         if isinstance(value, tree.Name):
-            if value.dotted in place.lets:
-                binding = place.lets[value.dotted]
-                if isinstance(binding.value, tree.Text):
-                    binding.used = True
-                    return self.values.template(binding.value, binding.place)
-            else:
+            binding = place.lets.get(value.dotted)
+            if binding is None:
                 self.report.error(place, value.span, "unquoted", f'text stands in quotes: "{value.dotted}"')
                 return None
+            binding.used = True
+            if isinstance(binding.value, tree.Broken):
+                return None
+            if isinstance(binding.value, tree.Text):
+                made = self.values.template(binding.value, binding.place)
+                return self._not_empty(made, value, place)
         if not isinstance(value, tree.Text):
             self.report.error(place, value.span, "wrong-form", f"a text stands here: `{action.example}`")
             return None
-        made = self.values.template(value, place)
-        if not made and not value.raw.strip('"'):
+        return self._not_empty(self.values.template(value, place), value, place)
+
+    def _not_empty(self, made: object | None, value: tree.Value, place: Place) -> object | None:
+        if made == "":
             self.report.error(place, value.span, "empty-text", "this text is empty")
-        return made or None  # what stands in it has been told
+        return made or None
 
     def _flags(self, items: tuple[tree.Value, ...], action: Action, place: Place) -> tuple[str, object] | None:
         names = []
@@ -380,111 +381,11 @@ class Compiler:
             name = item.dotted if isinstance(item, tree.Name) else literal(item) if isinstance(item, tree.Text) else ""
             if name not in action.choices:
                 near = self.catalogue.near(name, list(action.choices)) or f"; it is one of {', '.join(action.choices)}"
-                self.report.error(place, item.span, "unknown-choice", f"`{name}` is nothing to {action.name}{near}")
+                said = f"`{name}` is" if name else "this is"
+                self.report.error(place, item.span, "unknown-choice", f"{said} nothing to {action.name}{near}")
                 return None
             names.append(name)
         return ("names", tuple(names))
-
-    # -- conditions --
-
-    def condition(self, condition: tree.Condition, place: Place) -> tuple[Node, frozenset[str]]:
-        """The node of a condition, and the captures that stand when it is true."""
-        if not self.values.spend(condition.span, place):
-            return ("or", ()), frozenset()
-        if isinstance(condition, tree.Or | tree.And):
-            both = isinstance(condition, tree.And)
-            nodes, captures = [], frozenset[str]()
-            for each in condition.conditions:
-                # Behind `and` stands what was captured before it; of the sides of an `or` only one may have matched.
-                node, names = self.condition(
-                    each, replace(place, captures=place.captures | captures) if both else place
-                )
-                nodes.append(node)
-                captures |= names
-            return ("and" if both else "or", tuple(nodes)), captures
-        if isinstance(condition, tree.Not):
-            node, _ = self.condition(condition.condition, place)
-            return ("not", node), frozenset()
-        if isinstance(condition, tree.Question):
-            return self._question(condition, place)
-        return self._comparison(condition, place)
-
-    def _question(self, question: tree.Question, place: Place) -> tuple[Node, frozenset[str]]:
-        phrase = question.phrase
-        nothing: tuple[Node, frozenset[str]] = (("or", ()), frozenset())
-        if isinstance(phrase, tree.Name) and phrase.dotted in place.lets:
-            binding = place.lets[phrase.dotted]
-            binding.used = True
-            if isinstance(binding.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question):
-                return self.condition(binding.value, binding.place)
-            self.report.error(
-                place,
-                phrase.span,
-                "not-a-condition",
-                f"`{phrase.dotted}` is a value; a condition is given by `let {phrase.dotted} = condition …`",
-            )
-            return nothing
-        found = reference(phrase, place, self.catalogue, self.report)
-        if found is not None:
-            self.report.error(
-                place,
-                phrase.span,
-                "not-a-condition",
-                f"`{found.field.name}` alone is no condition: write `{found.field.example}`",
-            )
-        return nothing
-
-    def _comparison(self, comparison: tree.Comparison, place: Place) -> tuple[Node, frozenset[str]]:
-        nothing: tuple[Node, frozenset[str]] = (("or", ()), frozenset())
-        on = reference(comparison.subject, place, self.catalogue, self.report)
-        if on is None:
-            return nothing
-        self._operator(comparison, on, place)
-        side = Side(on, comparison.operator, comparison.negated)
-        operands = () if comparison.operand is None else tuple(self.values.operands(comparison.operand, side, place))
-        if comparison.operator != op.EXISTS and not operands:
-            return nothing
-        shown = place.source.written(comparison.span)
-        test = (
-            "test",
-            on.node,
-            comparison.operator,
-            comparison.exactly,
-            _merged(operands),
-            comparison.span.line,
-            place.source.number,
-            shown,
-            comparison.negated,
-        )
-        captures = frozenset([name for operand in operands if operand[0] == "pattern" for name in operand[2]])  # type: ignore[attr-defined]
-        return (("not", test), frozenset()) if comparison.negated else (test, captures)
-
-    def _operator(self, comparison: tree.Comparison, on: Reference, place: Place) -> None:
-        operators = op.OPERATORS[on.field.kind]
-        operator = comparison.operator
-        if operator not in operators:
-            self.report.error(
-                place,
-                comparison.operator_span,
-                "wrong-operator",
-                f"`{on.field.name}` can't be asked with `{operator}`; it takes {', '.join(operators)}",
-            )
-        if comparison.exactly and (operator in (*op.ORDERS, op.EXISTS) or on.field.kind not in TEXTUAL):
-            self.report.error(
-                place, comparison.operator_span, "wrong-operator", f"`exactly` says nothing beside `{operator}`"
-            )
-        if comparison.negated and on.field.many and operator != op.EXISTS:
-            self.report.warning(
-                place,
-                comparison.operator_span,
-                "not-with-many",
-                f"`{on.field.name}` can have many values: this is true only when none of them matches",
-            )
-
-
-def _merged(operands: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Operands without doubles, in order."""
-    return tuple(dict.fromkeys(operands))
 
 
 def _is_literal(text: tree.Text) -> bool:

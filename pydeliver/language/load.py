@@ -60,19 +60,18 @@ class _Loader:
         self.report = Report()
         self.compiler = Compiler(self.catalogue, self.report, self.include)
         self.sources: list[Source] = []
-        self.open: list[str] = []
 
-    def tree_of(self, path: str, data: bytes) -> tuple[tree.Block, Source]:
+    def tree_of(self, path: str, data: bytes, depth: int = 0) -> tuple[tree.Block, Source]:
         text, damage = decode(data, path)
         parsed = parse(text, path, self.catalogue.fields(), self.catalogue.first_words(), self.grammar)
         self.report.found += [*damage, *parsed.diagnostics]
-        source = Source(path, len(self.sources), tuple(text.removeprefix("\ufeff").split("\n")) or ("",))
+        source = Source(path, len(self.sources), tuple(text.removeprefix("\ufeff").split("\n")), depth)
         self.sources.append(source)
         return parsed.block, source
 
     def include(self, written: str, optional: bool, place: Place, span: tree.Span) -> list[tuple[tree.Block, Place]]:
         """The blocks that an `include` stands for; they run in place, with the names in reach there."""
-        if len(self.open) >= MAX_DEPTH:
+        if place.source.depth >= MAX_DEPTH:
             self.report.error(place, span, "bad-include", f"files include each other more than {MAX_DEPTH} deep")
             return []
         paths = self.library.find(written, place.source.path)
@@ -91,7 +90,7 @@ class _Loader:
             if data is not None or not optional:
                 self.report.error(place, span, "bad-include", data or f"there is no file {path}")
             return []
-        block, source = self.tree_of(path, data)
+        block, source = self.tree_of(path, data, place.source.depth + 1)
         return [(block, Place(source, place.lets, place.captures, place.rule, place.depth))]
 
 
@@ -105,8 +104,13 @@ def compile_rules(
     """
     loader = _Loader(library, variables, grammar_cache)
     block, source = loader.tree_of(path, data)
-    statements, _ = loader.compiler.file(block, Place(source, {}))
     report = loader.report
+    statements: tuple[Node, ...] = ()
+    try:
+        statements, _ = loader.compiler.file(block, Place(source, {}))
+    except RecursionError:
+        said = "`let`s are built on each other too deeply"
+        report.error(Place(source, {}), tree.Span(1, 1, 1, 1), "too-large", said)
     if not any(one.severity == "error" for one in report.found):
         for later, earlier in check.shadowed(statements):
             _tell_shadowed(loader, later, earlier)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from pydeliver.language import tree
 from pydeliver.language.pattern import Problem, prepare
-from pydeliver.language.scope import Catalogue, Place, Reference, Report, reference
+from pydeliver.language.scope import Catalogue, Place, Reference, Report, is_list_file, reference
 from pydeliver.vocabulary import operator as op
 from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL, Field
 
@@ -69,59 +69,63 @@ class Values:
 
     # -- texts --
 
-    def template(self, text: tree.Text, place: Place) -> object:
-        """A string as the plan's template: a `str`, or a tuple of texts and value nodes."""
-        parts: list[object] = []
+    def template(self, text: tree.Text, place: Place) -> object | None:
+        """A string as the plan's template: a `str`, or a tuple of texts and value nodes; None with its mistake told."""
+        if not text.parts and text.raw.strip('"'):
+            return None  # a value in it could not be read
         if not self.spend(text.span, place):
-            return ""
+            return None
+        parts: list[object] = []
         for part in text.parts:
             made = part if isinstance(part, str) else self._value(part, place)
+            if made is None:
+                return None
             parts.extend(made if isinstance(made, list) else [made])
         if sum([len(part) for part in parts if isinstance(part, str)]) > MAX_TEXT:
             self.report.error(
                 place, text.span, "too-large", f"written out, this text is longer than {MAX_TEXT:,} characters"
             )
-            return ""
+            return None
         if all([isinstance(part, str) for part in parts]):
             return "".join([str(part) for part in parts])
         return tuple([part for part in parts if part != ""])
 
-    def _value(self, value: tree.Value, place: Place) -> object:
+    def _value(self, value: tree.Value, place: Place) -> object | None:
         """A value inside `{…}`: a capture, a `let` or a field."""
         if isinstance(value, tree.Number):
             value = tree.Name(value.span, (str(int(value.value)),))
         if isinstance(value, tree.Phrase):
-            other = reference(_quoted(value), place, self.catalogue, self.report)
-            return "" if other is None else ("field", *other.node)
+            return self._field_in_text(_quoted(value), place)
         if not isinstance(value, tree.Name):
             self.report.error(place, value.span, "bad-value", "between { and } stands a name, like {subject} or {1}")
-            return ""
+            return None
         name = value.dotted
         if name in place.captures:
             return ("capture", name)
         if name.isdigit():
             self.report.error(place, value.span, "no-capture", f"no pattern around here captures {{{name}}}")
-            return ""
-        binding = place.lets.get(name)
-        if binding is not None:
-            return self._let_in_text(value, place)
-        found = reference(value, place, self.catalogue, self.report)
-        return "" if found is None else ("field", *found.node)
+            return None
+        return self._let_in_text(value, place) if name in place.lets else self._field_in_text(value, place)
 
-    def _let_in_text(self, name: tree.Name, place: Place) -> object:
+    def _field_in_text(self, value: tree.Value, place: Place) -> object | None:
+        found = reference(value, place, self.catalogue, self.report)
+        return None if found is None else ("field", *found.node)
+
+    def _let_in_text(self, name: tree.Name, place: Place) -> object | None:
         binding = place.lets[name.dotted]
         binding.used = True
         value = binding.value
         if isinstance(value, tree.Text):
             inner = self.template(value, binding.place)
-            return inner if isinstance(inner, str) else list(inner)  # type: ignore[call-overload]
+            return list(inner) if isinstance(inner, tuple) else inner
         if isinstance(value, tree.Number):
             return plain_number(value.value)
         if isinstance(value, tree.Name | tree.Phrase) and not binding.is_condition:
-            found = reference(value, binding.place, self.catalogue, self.report)
-            return "" if found is None else ("field", *found.node)
-        self.report.error(place, name.span, "bad-value", f"`{name.dotted}` is no text and can't stand in one")
-        return ""
+            return self._field_in_text(value, binding.place)
+        if not isinstance(value, tree.Broken):
+            said = f"`{name.dotted}` is no text and can't stand in one"
+            self.report.error(place, name.span, "bad-value", said)
+        return None
 
     # -- operands --
 
@@ -135,7 +139,7 @@ class Values:
             if side.operator in op.ORDERS:
                 return self._wrong(place, value, f"one value stands behind `{side.operator}`; 5,5 is written 5.5")
             for before, item in pairwise(value.items):
-                if isinstance(before, tree.Phrase) and _is_list_file(before) and isinstance(item, tree.Text):
+                if isinstance(before, tree.Phrase) and is_list_file(before) and isinstance(item, tree.Text):
                     ask = "is this a text or a file? Write texts first, and `file` before each file"
                     return self._wrong(place, item, ask)
             return [one for item in value.items for one in self.operands(item, side, place)]
@@ -167,7 +171,7 @@ class Values:
             binding.used = True
             if binding.is_condition:
                 return self._wrong(place, name, f"`{name.dotted}` is a condition, not a value")
-            if isinstance(binding.value, tree.Or | tree.And | tree.Not | tree.Comparison | tree.Question):
+            if isinstance(binding.value, tree.Condition):
                 return []
             return self.operands(binding.value, side, binding.place)
         kind = side.on.field.kind
@@ -179,6 +183,8 @@ class Values:
             return [("text", name.dotted, name.dotted)]
         if name.dotted in place.captures:
             return self._wrong(place, name, f'a capture stands in a text: "{{{name.dotted}}}"')
+        if name.dotted in ("file", "optional"):
+            return self._wrong(place, name, 'a list file is written `in file "~/customers"`')
         other = reference(name, place, self.catalogue, self.report)
         return [] if other is None else self._field(other, name, side, place)
 
@@ -190,7 +196,7 @@ class Values:
         return [("field", *other.node)]
 
     def _phrase(self, phrase: tree.Phrase, side: Side, place: Place) -> list[Operand]:
-        if _is_list_file(phrase):
+        if is_list_file(phrase):
             path = phrase.parts[-1]
             optional = isinstance(phrase.parts[0], tree.Name) and phrase.parts[0].dotted == "optional"
             if len(phrase.parts) != 2 + optional or not isinstance(path, tree.Text) or not path.parts:
@@ -198,6 +204,8 @@ class Values:
             if side.operator != op.IN or side.on.field.kind not in TEXTUAL:
                 return self._wrong(place, phrase, "a list file follows `in` behind a text or an address")
             template = self.template(path, place)
+            if template is None:
+                return []
             if not isinstance(template, str):
                 return self._wrong(place, phrase, "the name of a list file is written out, without values in it")
             return [("list", _beside(template, place.source.path), optional)]
@@ -211,14 +219,14 @@ class Values:
             return [("number", value.value)]
         else:
             return self._wrong(place, value, f"`{side.on.field.name}` is text: write it in quotes")
+        if template is None:
+            return []
         if not isinstance(template, str):
             if side.operator == op.LIKE:
                 return self._wrong(place, value, "a glob is written out, without values in it")
             return [("template", template)]
         if side.operator == op.LIKE:
             return [op.glob(template)]
-        if not template and isinstance(value, tree.Text) and value.raw.strip('"'):
-            return []  # what stands in it has been told
         if not template and side.operator not in (op.IS, op.IN):
             return self._wrong(place, value, f"every text {side.operator} the empty text", "empty-text")
         self._doubt(template, value, side, place)
@@ -330,11 +338,6 @@ def _never(word: Field, text: str) -> str:
     if word.name.endswith((".domain", ".local", ".detail")) and "@" in text:
         return f'for the whole address write `{word.name.rpartition(".")[0]} is "{text}"`'
     return ""
-
-
-def _is_list_file(phrase: tree.Phrase) -> bool:
-    words = [part.dotted if isinstance(part, tree.Name) else "" for part in phrase.parts]
-    return words[0] == "file" or words[:2] == ["optional", "file"]
 
 
 def _quoted(phrase: tree.Phrase) -> tree.Phrase:

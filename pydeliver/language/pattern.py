@@ -6,6 +6,7 @@ mean Unicode, so they are written out as classes. `\\b` stays ASCII, as RE2 has 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SPACE = r"\t\n\v\f\r\x{85}\p{Z}"
@@ -31,7 +32,7 @@ _SAID = {
     "invalid character class": "RE2 does not know this character class",
     "invalid escape sequence": "RE2 does not know this escape (back references are not possible in linear time)",
     "invalid named capture group": "a capture is named with letters, digits and _ only",
-    "invalid repetition size": "a repetition goes up to 1000",
+    "invalid repetition size": "a repetition goes from less to more, and up to 1000",
     "bad repetition operator": "repetition operators can't be doubled",
     "trailing \\": "a pattern can't end in a backslash",
     "pattern too large - compile failed": "this pattern is too large",
@@ -52,13 +53,10 @@ def prepare(text: str) -> tuple[str, tuple[str, ...]] | Problem:
     translated = _translate(text)
     if isinstance(translated, Problem):
         return translated
-    names = _capture_names(text)
-    if isinstance(names, Problem):
-        return names
-    return _compiled(text, translated, names)
+    return _name_problem(text) or _compiled(text, translated)
 
 
-def _compiled(text: str, translated: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | Problem:
+def _compiled(text: str, translated: str) -> tuple[str, tuple[str, ...]] | Problem:
     import re2
 
     from pydeliver.vocabulary.operator import pattern
@@ -68,7 +66,9 @@ def _compiled(text: str, translated: str, names: tuple[str, ...]) -> tuple[str, 
             compiled = pattern(source, exactly=False)
         except re2.error as error:
             return _explained(text, error)
-    return translated, tuple(str(number) for number in range(compiled.groups + 1)) + names
+    return translated, tuple(str(number) for number in range(compiled.groups + 1)) + tuple(
+        sorted(compiled.groupindex, key=compiled.groupindex.get)
+    )
 
 
 def _explained(text: str, error: Exception) -> Problem:
@@ -77,6 +77,8 @@ def _explained(text: str, error: Exception) -> Problem:
     for start, instead in _SAID.items():
         if said.startswith(start):
             piece = said[len(start) :].removeprefix(": ")
+            if piece.startswith(("\\p", "\\P", "[:")):
+                instead = _SAID["invalid character class"]  # for RE2 a class without members is a range, too
             at = _place(text, start, piece)
             return Problem(instead, at, max(1, min(len(piece), len(text) - at)) if piece and piece in text else 1)
     return Problem(said, 0, max(1, len(text)))
@@ -95,21 +97,43 @@ def _place(text: str, said: str, piece: str) -> int:
 def _unclosed(text: str) -> int:
     """Where the first `(` stands that no `)` closes."""
     opened: list[int] = []
-    in_class = skip = False
-    for at, character in enumerate(text):
-        if skip:
-            skip = False
-        elif character == "\\":
-            skip = True
-        elif in_class:
-            in_class = character != "]"
-        elif character == "[":
-            in_class = True
-        elif character == "(":
+    for at in _parentheses(text):
+        if text[at] == "(":
             opened.append(at)
-        elif character == ")" and opened:
+        elif opened:
             opened.pop()
     return opened[0] if opened else 0
+
+
+def _parentheses(text: str) -> Iterator[int]:
+    """Where `(` and `)` stand that are not characters to be found."""
+    at, class_start = 0, -1
+    while at < len(text):
+        character = text[at]
+        if text.startswith("\\Q", at) and class_start < 0:
+            at = _behind_quoted(text, at)
+            continue
+        if character == "\\":
+            at += 1
+        elif class_start >= 0:
+            if character == "]" and _closes(text, at, class_start):
+                class_start = -1
+        elif character == "[":
+            class_start = at
+        elif character in "()":
+            yield at
+        at += 1
+
+
+def _closes(text: str, at: int, class_start: int) -> bool:
+    """A ] that opens the class, or follows its ^, is a member of it."""
+    return at > class_start + 1 + (text[class_start + 1 : class_start + 2] == "^")
+
+
+def _behind_quoted(text: str, at: int) -> int:
+    """Where what begins with `\\Q` goes on behind its `\\E`."""
+    end = text.find("\\E", at)
+    return len(text) if end < 0 else end + 2
 
 
 def _translate(text: str) -> str | Problem:
@@ -118,6 +142,11 @@ def _translate(text: str) -> str | Problem:
     at, class_start = 0, -1
     while at < len(text):
         character = text[at]
+        if text.startswith("\\Q", at) and class_start < 0:
+            end = _behind_quoted(text, at)
+            made.append(text[at:end])
+            at = end
+            continue
         if character == "\\" and at + 1 < len(text):
             letter = text[at + 1]
             if class_start >= 0 and letter in "WS":
@@ -127,8 +156,8 @@ def _translate(text: str) -> str | Problem:
             at += 2
             continue
         if class_start >= 0:
-            # A ] that opens the class (or follows its ^) is a member of it, and so are the names in [:alpha:].
-            if character == "]" and at > class_start + 1 + (text[class_start + 1 : class_start + 2] == "^"):
+            # The names in [:alpha:] are members too.
+            if character == "]" and _closes(text, at, class_start):
                 class_start = -1
             elif text.startswith("[:", at) and ":]" in text[at:]:
                 end = text.index(":]", at) + 2
@@ -142,19 +171,13 @@ def _translate(text: str) -> str | Problem:
     return "".join(made)
 
 
-def _capture_names(text: str) -> tuple[str, ...] | Problem:
-    """The names in `(?<name>…)` and `(?P<name>…)`; RE2 takes doubles silently, so they are found here."""
-    names: list[str] = []
-    at = 0
-    while True:
-        places = [(text.find(opener, at), len(opener)) for opener in ("(?<", "(?P<")]
-        found = [(place, length) for place, length in places if place >= 0]
-        if not found:
-            return tuple(names)
-        place, length = min(found)
-        start = place + length
-        at = start
-        if (place and text[place - 1] == "\\") or text[start : start + 1] in ("=", "!"):
+def _name_problem(text: str) -> Problem | None:
+    """What is wrong with a name in `(?<name>…)` or `(?P<name>…)`: RE2 takes doubles silently."""
+    names: set[str] = set()
+    for at in _parentheses(text):
+        opener = next((one for one in ("(?<", "(?P<") if text.startswith(one, at)), "")
+        start = at + len(opener)
+        if not opener or text[start : start + 1] in ("=", "!"):
             continue
         end = text.find(">", start)
         name = text[start:end] if end >= 0 else text[start:]
@@ -162,4 +185,5 @@ def _capture_names(text: str) -> tuple[str, ...] | Problem:
             return Problem(f"`{name}` can't name a capture: letters, digits and _ only", start, max(1, len(name)))
         if name in names:
             return Problem(f"two captures are named `{name}`", start, len(name))
-        names.append(name)
+        names.add(name)
+    return None

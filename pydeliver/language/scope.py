@@ -10,14 +10,17 @@ from pydeliver.status import Diagnostic
 from pydeliver.vocabulary.operator import OPERATORS
 from pydeliver.vocabulary.word import NOTHING, OF_FIELD, OF_NAME, OF_NUMBER, OF_TEXT, TEXT, Action, Field, Option, Word
 
+MOST_TOLD = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A rule file being compiled: its name, its number in the plan, its lines."""
+    """A rule file being compiled: its name, its number in the plan, its lines, below how many files it is included."""
 
     path: str
     number: int
     lines: tuple[str, ...]
+    depth: int = 0
 
     def written(self, span: tree.Span) -> str:
         """What stands at a span, on one line."""
@@ -58,9 +61,11 @@ class Place:
 
 @dataclass(slots=True)
 class Report:
-    """The diagnostics found so far."""
+    """The diagnostics found so far, each once, and no more than anybody would read; `errors` counts all errors."""
 
     found: list[Diagnostic] = field(default_factory=list)
+    errors: int = 0
+    _known: set[Diagnostic] = field(default_factory=set)
 
     def error(self, place: Place, span: tree.Span, name: str, message: str, hint: str = "") -> None:
         self.add(place.source, span, "error", name, message, hint)
@@ -73,7 +78,9 @@ class Report:
         end = span.end_column if span.end_line == span.line else len(text) + 1
         width = max(1, end - span.column)
         made = Diagnostic(source.path, span.line, span.column, message, name, severity, text, width, hint)
-        if made not in self.found:
+        self.errors += severity == "error"
+        if made not in self._known and len(self.found) < MOST_TOLD:
+            self._known.add(made)
             self.found.append(made)
 
 
@@ -140,9 +147,16 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
         report.error(place, value.span, "not-a-field", "a comparison begins with a field, like `from` or `subject`")
         return None
     binding = place.lets.get(head.dotted) if len(parts) == 1 else None
-    if binding is not None and isinstance(binding.value, tree.Name | tree.Phrase):
+    if binding is not None:
         binding.used = True
-        return reference(binding.value, binding.place, catalogue, report)
+        if isinstance(binding.value, tree.Name | tree.Phrase):
+            return reference(binding.value, binding.place, catalogue, report)
+        if not isinstance(binding.value, tree.Broken):
+            kind = "condition" if binding.is_condition else "value"
+            report.error(
+                place, head.span, "not-a-field", f"`{head.dotted}` is a {kind}; a comparison begins with a field"
+            )
+        return None
     found, argument = _with_free_part(head, catalogue)
     if found is None:
         _unknown(head, place, catalogue, report)
@@ -222,6 +236,12 @@ def _unknown(name: tree.Name, place: Place, catalogue: Catalogue, report: Report
         return
     near = catalogue.near(name.dotted, [*catalogue.fields(), *place.lets, *place.captures])
     report.error(place, name.span, "unknown-word", f"`{name.dotted}` is not known here{near}")
+
+
+def is_list_file(phrase: tree.Phrase) -> bool:
+    """Whether a phrase is `file "…"` or `optional file "…"`, or meant to be."""
+    words = [part.dotted if isinstance(part, tree.Name) else "" for part in phrase.parts]
+    return words[0] == "file" or words[:2] == ["optional", "file"]
 
 
 def literal(text: tree.Text) -> str:

@@ -171,6 +171,8 @@ def _asked(
 def literal(text: str, kind: str, operator: str) -> Operand:
     """A text as it is written in a rule, in the form that the field's values have."""
     plain = " ".join(text.split()) if text.strip() else text
+    if operator not in (IS, IN) and text.strip():  # a space at its end says where a word ends
+        plain = f"{' ' if text[0].isspace() else ''}{plain}{' ' if text[-1].isspace() else ''}"
     if operator in (IS, IN) and kind == ADDRESS:
         from pydeliver.mail import address
 

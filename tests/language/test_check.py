@@ -202,6 +202,7 @@ ATOMS = (
     + ['from in "ann@x.org", "bob@x.org"', "subject exists", 'subject is ""', 'subject in "ab", "b a"']
     + [f'subject {said} "{text}"' for said in ("is", "like", "starts with", "contains") for text in ("ab", "a", "b a")]
     + [f'subject {said} exactly "{text}"' for said in ("is", "contains", "ends with") for text in ("aB", "b")]
+    + ["size exists", 'header "N" exists']
     + ["subject matches /^a/", 'subject ends with "b", "a"', "list-id exists", 'list-id is "l.x.org"']
     + [
         f'list-id {said} "{text}"'

@@ -51,6 +51,22 @@ if subject contains 007 { keep } | if subject contains "007" { keep }; if subjec
     1:21+3 error wrong-kind: `subject` is text: write it in quotes
 if from in file "a", "b" { keep } | if from in "b", file "a" { keep }; if from is header "X", "b@c" { discard }
     1:22+3 error wrong-kind: is this a text or a file? Write texts first, and `file` before each file
+let a = "x"; if a is "x" { keep } | let a = from; if a is "x" { keep }
+    1:17+1 error not-a-field: `a` is a value; a comparison begins with a field
+let e = ""; file e | let e = "x"; file e
+    1:18+1 error empty-text: this text is empty
+let e = ""; file "{e}" | let e = "x"; file "{e}"
+    1:18+5 error empty-text: this text is empty
+let l = ["a", foo] | let l = ["a", "foo"]; if from is l { keep }
+    1:15+3 error unknown-word: `foo` is not known here
+let x = condition frm exists; if x { keep }; log "{x}"; log x | let x = from; log "{x}"
+    1:19+3 error unknown-word: `frm` is not known here; did you mean `from`?
+mark 3 | mark seen
+    1:6+1 error unknown-choice: this is nothing to mark; it is one of seen, flagged, answered, draft, trashed
+if from in file { keep } | if from in file "a" { keep }
+    1:12+4 error wrong-kind: a list file is written `in file "~/customers"`
+if to is "a@b.c" { log "1" } else if to is "a@b.c" { keep } | if to is "a@b.c" { keep } else if cc is "a@b.c" { keep }
+    1:38+13 warning shadowed: nothing is left for this branch: whatever it matches is taken by one above
 set me "a@b.c" | set me = "a@b.c"
     1:1+14 error bad-option: write `set me = "bob@example.org", "bob@example.com"`
 log "{header From 1}" | log "{header X-Foo}"; log "{count to}"
@@ -155,9 +171,8 @@ let a = "x"; a; log a | let a = "x"; log a
 let a = "x"; if a { keep } | let a = condition size > 1; if a { keep }
     1:17+1 error not-a-condition: `a` is a value; a condition is given by `let a = condition …`
 if size { keep } | if size exists { keep }
-    1:4+4 error not-a-condition: `size` alone is no condition: write `size > 10 MB`
+    1:4+4 error not-a-condition: `size` alone is no condition: write `size exists`, or compare it, as in `size > 10 MB`
 let a = "x" "y"; log "b" | let a = header "y"; log "b{a}"
-    1:5+1 warning unused-let: this `let` is never used
     1:9+7 error not-a-field: a comparison begins with a field, like `from` or `subject`
 if size is exactly 3 { keep } | if subject is exactly "3" { keep }
     1:9+10 error wrong-operator: `exactly` says nothing beside `is`
@@ -398,3 +413,28 @@ def test_an_included_file_knows_the_lets_above_it_and_is_as_deep_as_its_include(
         "/rules/b.rules:2:1+10 error bad-language: `language` stands at the top level",
         "/rules/b.rules:3:5+6 warning unused-let: this `let` is never used",
     ]
+
+
+def test_names_built_on_names_too_deeply_are_a_mistake() -> None:
+    text = "let c0 = condition from exists\n" + "".join([f"let c{n} = condition c{n - 1}\n" for n in range(1, 2000)])
+    made = compiled(text + "if c1999 { keep }\n")
+    assert {one.name for one in made.diagnostics if one.severity == "error"} == {"too-large"}
+
+
+def test_files_include_each_other_only_so_deep() -> None:
+    files = {f"/rules/{n}.rules": f'include "{n + 1}.rules"' for n in range(30)} | {"/rules/30.rules": "keep"}
+    made = compile_rules(PATH, b'include "0.rules"', Library(files))
+    assert [one.name for one in made.diagnostics] == ["bad-include"]
+
+
+def test_an_included_name_is_known_from_there_on_and_given_once() -> None:
+    files = {"/rules/names.rules": 'let boss = "boss@x"\n'}
+    assert compile_rules(PATH, b'include "names.rules"\nif from is boss { keep }\n', Library(files)).ok
+    made = compile_rules(PATH, b'include "names.rules"\nlet boss = "b@y"\nif from is boss { keep }\n', Library(files))
+    assert [one.name for one in made.diagnostics if one.severity == "error"] == ["taken-name"]
+    assert made.diagnostics[0].message.endswith("the first is in line 1 of /rules/names.rules")
+
+
+def test_nobody_is_told_more_than_a_thousand_mistakes() -> None:
+    made = compiled("\n".join([f"if frm{n} exists {{ keep }}" for n in range(3000)]))
+    assert len(made.diagnostics) == 1000

@@ -78,7 +78,7 @@ PROBLEMS = [
     ("a|*", "nothing stands before this to repeat", 2, 1),
     ("a**", "repetition operators can't be doubled", 1, 2),
     ("a?+", "repetition operators can't be doubled", 1, 2),
-    ("a{1001}", "a repetition goes up to 1000", 1, 6),
+    ("a{1001}", "a repetition goes from less to more, and up to 1000", 1, 6),
     ("ä(b", "this ( is never closed", 1, 1),
     ("(a)(b(c)", "this ( is never closed", 3, 1),
     (r"\([(](a", "this ( is never closed", 5, 1),
