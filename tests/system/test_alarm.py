@@ -13,7 +13,7 @@ from pydeliver.system import alarm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGXCPU]
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGXCPU]
 
 
 def exit_code(do: Callable[[], int]) -> int:
@@ -119,3 +119,36 @@ def test_an_inherited_mask_does_not_hold_the_time_limit_off() -> None:
 def test_no_except_for_exceptions_swallows_an_interruption() -> None:
     assert not issubclass(alarm.Interrupted, Exception)
     assert [alarm.Interrupted(number).status.code for number in SIGNALS] == ["4.3.0"] * len(SIGNALS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGVTALRM, signal.SIGPROF])
+def test_signals_that_ask_for_nothing_end_nothing(number: int) -> None:
+    def work() -> int:
+        alarm.guard(300)
+        os.kill(os.getpid(), number)
+        return 42
+
+    assert exit_code(work) == 42
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_follows_a_commit_is_interrupted_by_nothing_but_the_time(number: int) -> None:
+    def work() -> int:
+        done = []
+        alarm.guard(300)
+        alarm.within(60, lambda: (None if number == signal.SIGALRM else os.kill(os.getpid(), number), done.append(42)))
+        return done[0]
+
+    assert exit_code(work) == 42
+
+
+def test_what_hangs_after_a_commit_is_ended_however_often_it_hangs() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        try:
+            alarm.within(0.05, pause_until_signal)
+        except alarm.Interrupted:
+            return 42
+        return 2
+
+    assert exit_code(work) == 42
