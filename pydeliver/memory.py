@@ -12,7 +12,7 @@ import syslog
 from _json import encode_basestring_ascii
 
 from pydeliver.status import Value
-from pydeliver.system.disk import append_line, make_private, write_atomic
+from pydeliver.system.disk import CREATE, append_line, close_quietly, make_private, unlink_quietly, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOG_NAME = "deliveries.log"
 KEPT_RULES = "rules"
 NAMES = "names"
+NOTICES = "notices"
 NEW_MAILBOXES = "new-mailboxes"
 NEW_MAILBOXES_LIMIT = 64 << 10  # bytes looked at
 DAY = 86400
@@ -58,6 +59,40 @@ class State(Value):
         """Note which files, by which digests, the user's rules were made of last. Raises OSError."""
         lines = [f"{digest.hex()} {path}\n" for path, digest in sources]
         write_atomic(f"{self.directory}/{KEPT_RULES}/{NAMES}", os.fsencode("".join(lines)), sync=False)
+
+    def kept_rules(self) -> dict[str, bytes]:
+        """The files that the user's rules were made of when nothing was wrong with them; empty if any is lost."""
+        folder = f"{self.directory}/{KEPT_RULES}"
+        found: dict[str, bytes] = {}
+        try:
+            with open(f"{folder}/{NAMES}", "rb") as file:
+                lines = os.fsdecode(file.read()).splitlines()
+            for line in lines:
+                digest, _, path = line.partition(" ")
+                with open(f"{folder}/{digest}.rules", "rb") as file:
+                    found[path] = file.read()
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def claim_notice(self, state: str) -> bool:
+        """Whether nobody was told of this broken state yet; from now on somebody was. Raises OSError."""
+        folder = f"{self.directory}/{NOTICES}"
+        make_private(folder)
+        try:
+            close_quietly(os.open(f"{folder}/{state}", CREATE, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def forget_notices(self, state: str = "") -> None:
+        """Forget that somebody was told of one broken state, or, since nothing is broken any more, of any."""
+        folder = f"{self.directory}/{NOTICES}"
+        try:
+            for name in [state] if state else os.listdir(folder):
+                unlink_quietly(f"{folder}/{name}")
+        except OSError:  # there are none
+            pass
 
     def has_rules(self) -> bool:
         """Whether this user ever had a rule file of his own."""

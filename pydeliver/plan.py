@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Node = tuple[Any, ...]
 
-FORMAT = 2
+FORMAT = 3
 DIGEST_BYTES = 32
 
 
@@ -40,7 +40,9 @@ class Plan(Value):
     """`files` are the rule files by the number that nodes give; `sources` are (path, digest) of all that was read,
 
     with an empty digest for a file that was absent; `globs` are (pattern, paths) of includes. `settings` hold the
-    site's settings and the file's own options as plain values.
+    site's settings and the file's own options as plain values. A plan that is `broken` stands in for sources with a
+    mistake, which it tells, first in one line, then all there is to say: it was made from those `kept` when all was
+    well.
     """
 
     statements: tuple[Node, ...]
@@ -48,12 +50,14 @@ class Plan(Value):
     files: tuple[str, ...] = ()
     sources: tuple[tuple[str, bytes], ...] = ()
     globs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    broken: str = ""
+    kept: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def digest(self) -> str:
-        """Names the rules as they were, for the log: one digest over every source."""
+        """Names the rules by which mail is judged, for the log: one digest over every source."""
         seal = blake2b(digest_size=16)
-        for path, content in self.sources:
+        for path, content in self.kept if self.broken else self.sources:
             seal.update(path.encode("utf-8", "surrogateescape") + b"\0" + content)
         return seal.hexdigest()
 
@@ -69,7 +73,8 @@ def _engine() -> bytes:
 
 def encode(plan: Plan) -> bytes:
     """The bytes of a cache file: a digest, then the plan."""
-    payload = marshal.dumps((plan.statements, dict(plan.settings), plan.files, plan.sources, plan.globs))
+    settings = dict(plan.settings)
+    payload = marshal.dumps((plan.statements, settings, plan.files, plan.sources, plan.globs, plan.broken, plan.kept))
     return content_digest(_engine() + payload) + payload
 
 

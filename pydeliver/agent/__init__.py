@@ -13,13 +13,13 @@ from pydeliver.agent.rules import Home, Site, find_store, load_plan, read_list
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.mailbox.maildir import spool_directory
-from pydeliver.mailbox.names import locate
+from pydeliver.mailbox.names import INBOX, MAILDIR, Location, locate
 from pydeliver.memory import tell_syslog
 from pydeliver.status import Status, Value, deferred
 from pydeliver.system import alarm
-from pydeliver.system.disk import Distrust
+from pydeliver.system.disk import Distrust, failure, make_private
 from pydeliver.system.spool import Held
-from pydeliver.transport import Outcome, execute
+from pydeliver.transport import Outcome, Work, execute
 from pydeliver.verdict import Program, Verdict
 
 TYPE_CHECKING = False
@@ -88,10 +88,10 @@ class World:
 
     def _problem(self, name: str) -> str:
         """Why a mailbox that a message names can't be used, or ""."""
-        location = locate(self.store, self.home.expand(name))
+        location = locate(self.store, name)
         if isinstance(location, Status):
             return location.text
-        if os.path.isdir(location.path):
+        if location.exists:
             return ""
         if any([os.path.lexists(path) and not os.path.isdir(path) for path in location.way]):
             return f'"{name}" is the name of a file'
@@ -156,7 +156,7 @@ class Request(Value):
 class Account:
     """What is known of one delivery so far: the line that the log gets, however it ends."""
 
-    __slots__ = ("answers", "message", "plan", "request", "started", "verdict")
+    __slots__ = ("answers", "message", "notes", "plan", "request", "started", "verdict")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -165,6 +165,7 @@ class Account:
         self.message: Message | None = None
         self.verdict: Verdict | None = None
         self.answers: dict[Question, Any] = {}
+        self.notes: list[str] = []
 
     def entry(self, outcome: Outcome) -> dict[str, object]:
         envelope, plan, message, verdict = self.request.envelope, self.plan, self.message, self.verdict
@@ -189,7 +190,7 @@ class Account:
                 "file": plan.files[verdict.file] if verdict.line else "",
                 "files": outcome.files,
                 "log": verdict.log,
-                "notes": verdict.notes,
+                "notes": (*verdict.notes, *outcome.recovered, *self.notes),
             }
         entry["answers"] = [[*question, _short(answer)] for question, answer in self.answers.items()]
         entry["ms"] = round((time.monotonic() - self.started) * 1000, 1)
@@ -232,11 +233,11 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     if isinstance(plan, Status):
         return Outcome(plan)
     account.plan = plan
+    if plan.broken:
+        account.notes.append(f"the rules are broken: {plan.broken.partition(chr(10))[0]}")
     store = find_store(plan.settings, home)
-    if isinstance(store, Status):
-        return Outcome(store)
     alarm.guard(plan.settings["time-limit"])
-    problem = held.receive(request.fd, spool_dir=lambda: spool_directory(store))
+    problem = held.receive(request.fd, spool_dir=lambda: _spool_directory(store, home))
     if problem is not None:
         return Outcome(problem)
     line, from_line = split_from_line(held.read(0, FROM_LINE_BYTES))
@@ -250,11 +251,29 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     if isinstance(verdict, Status):
         return Outcome(verdict)
     account.verdict = verdict
-    outcome = execute(verdict, message, held, store, home.path, request.host, request.now)
+    work = Work(message, held, envelope, store, home.state.directory, request.host, request.now)
+    outcome = execute(verdict, work)
     made = [one.mailbox for one in verdict.deliveries if one.mailbox in world.new]
     if made and outcome.status.ok:
         _count(home, len(made), request.now)
+    if "\n" in plan.broken and outcome.status.ok:
+        from pydeliver.agent import notice
+
+        account.notes.append(notice.tell(home, store, plan, request.host, request.now))
     return outcome
+
+
+def _spool_directory(store: Store, home: Home) -> str | Status:
+    """Where a large message waits: the default mailbox's `tmp/`, or, where that is no Maildir, the state directory."""
+    location = locate(store, INBOX)
+    if isinstance(location, Location) and location.format == MAILDIR:
+        return spool_directory(location)
+    directory = f"{home.state.directory}/spool"
+    try:
+        make_private(directory)
+    except OSError as error:
+        return failure(error, "the state directory")
+    return directory
 
 
 def _count(home: Home, number: int, now: float) -> None:

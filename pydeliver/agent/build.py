@@ -13,13 +13,16 @@ from pydeliver import plan as plans
 from pydeliver import settings as site_settings
 from pydeliver.agent.rules import Shelf, find_store, matching, read_list
 from pydeliver.language.load import compile_rules
-from pydeliver.mailbox.names import Store, name_problem
+from pydeliver.language.mistakes import described
+from pydeliver.mailbox.names import INBOX, MBOX, Store, locate, name_problem
 from pydeliver.plan import Plan
 from pydeliver.status import Diagnostic, Status, Value, deferred
 from pydeliver.system.disk import Distrust, Trusted, close_quietly, enter_directory, make_private, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydeliver.agent.rules import Home, Site
 
 SETTLED = 2.0  # a rule file younger than so many seconds may still be being written
@@ -35,11 +38,13 @@ class Library(Shelf):
             return found.data
         return None if found.kind == "absent" else found.text
 
-    def find(self, path: str, base: str) -> tuple[str, ...]:
+    def place(self, path: str, base: str) -> str:
+        """Where a path leads that is written in the file `base`."""
         whole = self.home.expand(path)
-        if not whole.startswith("/"):
-            whole = f"{os.path.dirname(base)}/{whole}"
-        whole = os.path.normpath(whole)
+        return os.path.normpath(whole if whole.startswith("/") else f"{os.path.dirname(base)}/{whole}")
+
+    def find(self, path: str, base: str) -> tuple[str, ...]:
+        whole = self.place(path, base)
         if not any([c in whole for c in "*?["]):
             return (whole,)
         self.globs[whole] = matching(whole)
@@ -56,20 +61,46 @@ class Compiled(Value):
     shelf: Shelf
 
 
+class Kept(Library):
+    """The last good rules as the language reads them: what they were then, below the names that they had."""
+
+    def __init__(self, home: Home, files: Mapping[str, bytes]) -> None:
+        super().__init__(home)
+        self.files = files
+
+    def read(self, path: str) -> bytes | None:
+        return self.files.get(path)
+
+    def find(self, path: str, base: str) -> tuple[str, ...]:
+        from fnmatch import fnmatchcase
+
+        pattern = self.place(path, base)
+        return tuple([name for name in self.files if fnmatchcase(name, pattern)])
+
+
 def compile_plan(home: Home, site: Site) -> Compiled:
     """Make the plan from the files as they are now."""
     shelf = Library(home)
-    settings = site_settings.defaults()
-    mistakes: tuple[Diagnostic, ...] = ()
-    given = shelf.take(site.settings)
-    if isinstance(given, Trusted):
-        settings, mistakes = site_settings.read(given.data, site.settings)
+    settings, mistakes = _settings(shelf, site)
     main = shelf.take(site.rules)
     if isinstance(main, Distrust) and (main.kind != "absent" or site.required or home.state.has_rules()):
         if main.kind == "absent":
             shelf.distrusted.append(Distrust(site.rules, "absent", _gone(site)))
         return Compiled(None, mistakes, tuple(shelf.distrusted), deferred(main.text, "4.3.5"), shelf)
-    data = main.data if isinstance(main, Trusted) else b""
+    made = _compiled(home, site, shelf, main.data if isinstance(main, Trusted) else b"", settings)
+    if not mistakes:
+        return made
+    return Compiled(None, (*mistakes, *made.diagnostics), made.distrusted, made.store, shelf)
+
+
+def _settings(shelf: Shelf, site: Site) -> tuple[dict[str, object], tuple[Diagnostic, ...]]:
+    given = shelf.take(site.settings)
+    if isinstance(given, Trusted):
+        return site_settings.read(given.data, site.settings)
+    return site_settings.defaults(), ()
+
+
+def _compiled(home: Home, site: Site, shelf: Library, data: bytes, settings: dict[str, object]) -> Compiled:
     variables = (*site_settings.ENVIRONMENT, *settings["environment"])  # type: ignore[misc]
     compiled = compile_rules(site.rules, data, shelf, variables, _tables(home))
     settings |= {name: values for name, (values, _) in compiled.options.items()}
@@ -77,13 +108,9 @@ def compile_plan(home: Home, site: Site) -> Compiled:
     settings["layout"] = compiled.options.get("mailboxes", ((), ""))[1]
     store = find_store(settings, home)
     plan = Plan(compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items()))
-    wrong = () if isinstance(store, Status) else _bad_names(plan, store, home, shelf)
     order = {path: number for number, path in enumerate(compiled.files)}
-    diagnostics = tuple(
-        sorted(
-            (*mistakes, *compiled.diagnostics, *wrong), key=lambda one: (order.get(one.file, -1), one.line, one.column)
-        )
-    )
+    found = (*compiled.diagnostics, *_bad_names(plan, store, shelf))
+    diagnostics = tuple(sorted(found, key=lambda one: (order.get(one.file, -1), one.line, one.column)))
     whole = not shelf.distrusted and not any([one.severity == "error" for one in diagnostics])
     return Compiled(plan if whole else None, diagnostics, tuple(shelf.distrusted), store, shelf)
 
@@ -103,7 +130,7 @@ def _tables(home: Home) -> str | None:
     return home.cache
 
 
-def _bad_names(plan: Plan, store: Store, home: Home, shelf: Shelf) -> tuple[Diagnostic, ...]:
+def _bad_names(plan: Plan, store: Store, shelf: Library) -> tuple[Diagnostic, ...]:
     """Mailbox names that no delivery could use, told where they are written. A value in one is taken for a word."""
     found = []
     for node in plans.actions(plan.statements):
@@ -113,10 +140,10 @@ def _bad_names(plan: Plan, store: Store, home: Home, shelf: Shelf) -> tuple[Diag
                 if isinstance(template, str)
                 else "".join([p if isinstance(p, str) else "value" for p in template])
             )
-            problem = name_problem(store, home.expand(name))
+            problem = name_problem(store, name)
             if problem:
                 path = plan.files[node[6]]
-                lines = shelf.contents[shelf.sources[path]].decode("utf-8", "replace").splitlines()
+                lines = (shelf.read(path) or b"").decode("utf-8", "replace").splitlines()  # type: ignore[union-attr]
                 text = lines[node[5] - 1]
                 column = max(1, text.find(f'"{name}"') + 1)
                 width = len(name) + 2 if column > 1 else len(text)
@@ -135,9 +162,17 @@ def list_problems(plan: Plan, home: Home) -> tuple[Distrust, ...]:
 
 def place_problem(store: Store) -> str:
     """Why no mailbox could be written in this store now, or ""."""
-    for place in dict.fromkeys((store.default.rstrip("/"), store.root.rstrip("/"))):
+    default = locate(store, INBOX)
+    if isinstance(default, Status):
+        return default.text
+    for place in dict.fromkeys((default.path, store.root.rstrip("/"))):
         try:
-            close_quietly(enter_directory(place))
+            if place == default.path and default.format == MBOX:
+                from pydeliver.mailbox.mbox import judge
+
+                judge(os.lstat(place))
+            else:
+                close_quietly(enter_directory(place))
         except FileNotFoundError:
             if not os.path.isdir(os.path.dirname(place)):
                 return f"{place} can't be made: {os.path.dirname(place)} does not exist"
@@ -147,27 +182,71 @@ def place_problem(store: Store) -> str:
 
 
 def build_plan(home: Home, site: Site, cache: str) -> Plan | Status:
-    """The plan for a delivery, compiled when its files have come to rest, and kept for the next one."""
-    made = _settled(home, site)
-    if made.plan is None:
-        return deferred(_complaint(made), "4.3.5")
-    _keep(made, made.plan, home, site, cache)
-    return made.plan
+    """The plan for a delivery, compiled when its files have come to rest, and kept for the next one.
 
-
-def _settled(home: Home, site: Site) -> Compiled:
-    """Compile; while a source is so young that it may still be being written, wait and look again."""
+    While the user's own rules have a mistake, or are just being written, the last good ones go on sorting.
+    """
     deadline = time.monotonic() + PATIENCE
     while True:
         made = compile_plan(home, site)
         changing = any([one.kind == "changing" for one in made.distrusted])
         age = time.time() - made.shelf.youngest
         if not changing and not 0 <= age < SETTLED:
-            return made
+            break
+        meanwhile = _last_good(home, site, made, "the rules are being written")
+        if meanwhile is not None:
+            return meanwhile
         if time.monotonic() > deadline:
-            wait = Distrust(site.rules, "changing", f"{site.rules} is being written")
-            return Compiled(None, (), (wait,), made.store, made.shelf)
+            return deferred(f"{site.rules} is being written", "4.3.5")
         time.sleep(0.1 if changing else SETTLED - age + 0.01)
+    plan = made.plan or _last_good(home, site, made, _told(made)) or _unsorted(home, site, made)
+    if plan is None:
+        return deferred(_complaint(made), "4.3.5")
+    _keep(made, plan, home, site, cache)
+    return plan
+
+
+def _last_good(home: Home, site: Site, made: Compiled, told: str) -> Plan | None:
+    """The plan of the last good sources, by today's settings, in place of what was made of today's sources.
+
+    None where a file must not be trusted: who could write it could also have broken it on purpose. And where the
+    settings are broken, which the site has to know.
+    """
+    if not _is_users_mistake(site, made):
+        return None
+    kept = home.state.kept_rules()
+    settings, _ = _settings(Shelf(home), site)
+    if site.rules not in kept:
+        return None
+    good = _compiled(home, site, Kept(home, kept), kept[site.rules], settings).plan
+    if good is None:  # a newer release, or a new policy
+        return None
+    sources, globs = tuple(made.shelf.sources.items()), tuple(made.shelf.globs.items())
+    used = tuple([(path, plans.content_digest(kept[path])) for path in good.files])
+    return Plan(good.statements, good.settings, good.files, sources, globs, told, used)
+
+
+def _unsorted(home: Home, site: Site, made: Compiled) -> Plan | None:
+    """No rules at all, where the site wants mail kept rather than waiting."""
+    settings, _ = _settings(Shelf(home), site)
+    if settings["broken-rules"] != "keep" or not _is_users_mistake(site, made):
+        return None
+    settings |= {"me": (), "layout": ""}
+    sources, globs = tuple(made.shelf.sources.items()), tuple(made.shelf.globs.items())
+    return Plan((), settings, (), sources, globs, _told(made))
+
+
+def _is_users_mistake(site: Site, made: Compiled) -> bool:
+    """Whether it is the content of the user's own rules, and nothing else, that is wrong or still changing."""
+    safe = all([one.kind in ("absent", "changing") and one.path != site.settings for one in made.distrusted])
+    return safe and not site.required and not any([one.file == site.settings for one in made.diagnostics])
+
+
+def _told(made: Compiled) -> str:
+    """All that is wrong, for the user: the first line alone says the most."""
+    found = [one.text for one in made.distrusted]
+    found += [described(one) for one in made.diagnostics if one.severity == "error"]
+    return "\n".join([_complaint(made), "", *found]) if found else ""
 
 
 def _complaint(made: Compiled) -> str:
@@ -181,12 +260,14 @@ def _complaint(made: Compiled) -> str:
 def _keep(made: Compiled, plan: Plan, home: Home, site: Site, cache: str) -> None:
     """Keep the plan for the next delivery and its sources for later questions. What fails costs time, not mail."""
     try:
-        for path in plan.files:
-            digest = made.shelf.sources[path]
-            if digest:
-                home.state.keep_rules(digest, made.shelf.contents[digest])
-        if plan.sources[1][1] and not site.required:
-            home.state.keep_names([(path, made.shelf.sources[path]) for path in plan.files])
+        if not plan.broken:
+            for path in plan.files:
+                digest = made.shelf.sources[path]
+                if digest:
+                    home.state.keep_rules(digest, made.shelf.contents[digest])
+            if plan.sources[1][1] and not site.required:
+                home.state.keep_names([(path, made.shelf.sources[path]) for path in plan.files])
+            home.state.forget_notices()
         make_private(home.cache)
         write_atomic(cache, plans.encode(plan), sync=False)
     except OSError:

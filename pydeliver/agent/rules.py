@@ -45,6 +45,10 @@ class Home(Value):
         return State(f"{self.path}/.local/state/pydeliver")
 
     def expand(self, path: str) -> str:
+        """`~/x`, also behind the format of a mailbox (`mbox:~/x`)."""
+        kind, colon, rest = path.partition(":~/")
+        if colon and kind in ("mbox", "mh"):
+            return f"{kind}:{self.path}/{rest}"
         return f"{self.path}/{path[2:]}" if path.startswith("~/") else path
 
 
@@ -147,34 +151,31 @@ def _is_fresh(plan: Plan, home: Home, site: Site) -> bool:
         shelf.take(path)
         if shelf.sources.get(path) != digest:
             return False
-    if not plan.sources[1][1] and (site.required or home.state.has_rules()):
+    if not plan.sources[1][1] and not plan.broken and (site.required or home.state.has_rules()):
         return False
     return all([matching(pattern) == paths for pattern, paths in plan.globs])
 
 
-def find_store(settings: Mapping[str, Any], home: Home) -> Store | Status:
+def find_store(settings: Mapping[str, Any], home: Home) -> Store:
     """Where the user's mailboxes are: what the rules set, else the site's default, else what is there.
 
     The root of Maildir++ is itself a mailbox, so `set mailboxes` alone names the default one too.
     """
     root = home.expand(next(iter(settings.get("mailboxes", ())), ""))
     layout = settings["layout"] or (layout_of(root.rstrip("/")) if root else "")
-    default = home.expand(next(iter(settings.get("default", ())), ""))
+    default = next(iter(settings.get("default", ())), "")
     if not default and layout == "maildir++":
         default = root
-    default = default or home.expand(settings["default-mailbox"])
+    default = home.expand(default or settings["default-mailbox"])
     if not default:
         default = f"{home.path}/Maildir"
         spool = f"/var/mail/{home.user}"
         if not os.path.isdir(default) and _is_own_file(spool, home.uid):
-            return deferred(
-                f"the default mailbox {spool} is an mbox, which this release does not write: "
-                f'make the directory {default}, or write `set default = "~/Maildir"`',
-                "4.3.5",
-            )
-    root = root or default
+            default = f"mbox:{spool}"
+    root = root or (f"{home.path}/Maildir" if ":" in default else default)
     layout = layout or layout_of(root.rstrip("/"))
-    return Store(root, default, layout, settings["sync"], settings["over-quota"])
+    sync, full, locks = settings["sync"], settings["over-quota"], settings["mbox-locks"]
+    return Store(root, default, layout, sync, full, locks, home.path)
 
 
 def read_list(home: Home, path: str) -> Trusted | Distrust:

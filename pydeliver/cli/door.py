@@ -8,6 +8,7 @@ Takes procmail's forms where they have a meaning here, and refuses the rest with
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from pydeliver.agent import Request, deliver
@@ -16,8 +17,9 @@ from pydeliver.cli import options
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.memory import tell_syslog
 from pydeliver.settings import DEFAULT_PATH
-from pydeliver.status import Status, Value, deferred
+from pydeliver.status import Status, Value, deferred, refused
 from pydeliver.system import alarm, privilege
+from pydeliver.system.disk import Trusted, read_trusted
 from pydeliver.system.spool import drain
 
 TYPE_CHECKING = False
@@ -93,7 +95,9 @@ def _request(arguments: Sequence[str], environment: Mapping[str, str]) -> Reques
     read = parse(arguments)
     if isinstance(read, Status):
         return read
-    home = _become(read.last(options.USER), environment)
+    config = os.path.abspath(read.last(options.CONFIG) or DEFAULT_PATH)
+    environment = dict(environment)  # as the caller gave it; this process's own may be cleaned below
+    home = _become(read.last(options.USER), environment, config)
     if isinstance(home, Status):
         return home
     problem = privilege.home_problem(home.path, home.uid)
@@ -105,13 +109,13 @@ def _request(arguments: Sequence[str], environment: Mapping[str, str]) -> Reques
     rules = read.last(options.RULES)
     site = Site(
         home.rules if rules is None else os.path.abspath(rules),
-        os.path.abspath(read.last(options.CONFIG) or DEFAULT_PATH),
+        config,
         rules is not None,
     )
     return Request(home, site, envelope, STDIN, time.time(), os.uname().nodename)
 
 
-def _become(user: str | None, environment: Mapping[str, str]) -> Home | Status:
+def _become(user: str | None, environment: Mapping[str, str], config: str) -> Home | Status:
     """The home of the user to deliver for; as root, `-d USER` becomes that user before anything of his is opened."""
     if user is None:
         os.umask(0o077)
@@ -121,14 +125,35 @@ def _become(user: str | None, environment: Mapping[str, str]) -> Home | Status:
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        return deferred(f"there is no user {user}", "4.1.1")
-    if os.getuid() not in (0, entry.pw_uid):
+        return _unknown(user, config)
+    uid = os.getuid()
+    if uid not in (0, entry.pw_uid):
         return deferred(f"-d {user} needs root", "4.3.5")
+    if uid == 0 and not sys.flags.isolated:
+        return deferred("as root, -d needs an isolated Python: use the launcher (`pydeliver launcher PATH`)", "4.3.5")
     try:
         privilege.become(entry)
     except OSError as error:
         return deferred(f"can't become {user}: {error.strerror}", "4.3.0")
+    if uid == 0:
+        privilege.clean_environment(entry)
     return Home(entry.pw_name, entry.pw_uid, entry.pw_dir.rstrip("/") or "/")
+
+
+def _unknown(user: str, config: str) -> Status:
+    """A user that nobody knows: mail waits, as a directory of users may be down, or is refused where the site says so.
+
+    The site's file is read as its own user would have to trust it; broken settings refuse nothing.
+    """
+    from pydeliver import settings
+
+    text = f"there is no user {user}"
+    found = read_trusted(config, uid=os.getuid(), home="/nonexistent")
+    if isinstance(found, Trusted):
+        values, mistakes = settings.read(found.data, config)
+        if values["unknown-user"] == "refuse" and not mistakes:
+            return refused(text, "5.1.1")
+    return deferred(text, "4.1.1")
 
 
 # -- arguments --------------------------------------------------------------------------------------------------

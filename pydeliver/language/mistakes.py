@@ -6,11 +6,13 @@ Owns how a place in the text becomes a `Diagnostic`, and how many are told: a re
 from __future__ import annotations
 
 from typing import Protocol
+from unicodedata import combining, east_asian_width
 
 from pydeliver.status import Diagnostic
 
 MOST_PER_LINE = 3
 MOST_PER_FILE = 50
+MAX_SOURCE = 160  # characters of a source line that are shown
 
 
 class Place(Protocol):
@@ -76,3 +78,27 @@ class Mistakes:
             if on_line <= MOST_PER_LINE:
                 told.append(found)
         return tuple(told[:MOST_PER_FILE])
+
+
+def described(found: Diagnostic) -> str:
+    """`file:line:column: what is wrong`, the line, carets under the place, and a hint behind it: plain text."""
+    kind = "" if found.severity == "error" else f"{found.severity}: "
+    lines = [f"{found.file}:{found.line}:{found.column}: {kind}{found.message}", *pointed(found)]
+    return "\n".join([*lines, f"    {found.hint}"] if found.hint else lines)
+
+
+def pointed(found: Diagnostic) -> list[str]:
+    """The source line and its carets; of a long line the part around the place. Tabs stay, so that columns agree."""
+    if not found.source:
+        return []
+    start = max(0, found.column - 1 - MAX_SOURCE // 2) if len(found.source) > MAX_SOURCE else 0
+    shown = found.source[start : start + MAX_SOURCE].rstrip()
+    before = shown[: found.column - 1 - start]
+    gap = "".join([c if c == "\t" else " " * _columns(c) for c in before])
+    marked = shown[found.column - 1 - start : found.column - 1 - start + found.width]
+    return [f"    {shown}", f"    {gap}{'^' * max(1, sum([_columns(c) for c in marked]))}"]
+
+
+def _columns(character: str) -> int:
+    """How wide a terminal shows a character (Unicode TR 11)."""
+    return 2 if east_asian_width(character) in "WF" else 0 if combining(character) else 1

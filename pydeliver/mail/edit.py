@@ -1,8 +1,9 @@
 """Changes to a header block that a rule asks for, spliced into the bytes received.
 
-Owns `Edit` and `edited`. It refuses to touch a byte of any other field, so that signatures over them stay valid, and
-to write a value that is more than one field: line breaks and control characters become spaces. RFC 5322 section 2.2
-(line lengths), RFC 2047 (encoded words), RFC 6376 section 5.4.2 (which of several fields a signature covers).
+Owns `Edit`, `edited` and the header of a message in an mbox. It refuses to touch a byte of any other field, so that
+signatures over them stay valid, and to write a value that is more than one field: line breaks and control characters
+become spaces. RFC 5322 section 2.2 (line lengths), RFC 2047 (encoded words), RFC 6376 section 5.4.2 (which of several
+fields a signature covers).
 
 New fields stand on top of the block: a signature counts fields of one name from the bottom, so there it holds.
 A field that the limit on the header block cut through is left alone, and so are fields after the first
@@ -19,6 +20,9 @@ LINE = 76  # characters wanted in a line, the limit RFC 2047 section 2 gives
 LINE_LIMIT = 998  # and never more (RFC 5322 section 2.1.1)
 WORD_BYTES = 42  # of UTF-8 in one encoded word: base64 makes 56 of it
 WORD_FRAME = len("=?utf-8?B??=")
+
+_OF_A_MAILBOX = (b"status", b"x-status", b"x-keywords", b"x-uid", b"x-imap", b"x-imapbase", b"content-length")
+_MARKS = (("R", "A"), ("F", "F"), ("T", "D"), ("D", "T"))  # Maildir's letters and those of X-Status
 
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029], " ")
 
@@ -51,6 +55,24 @@ def edited(head: bytes, edits: tuple[Edit, ...], newline: bytes = b"\n") -> byte
     for edit in edits:
         head = _applied(head, edit, newline, cut)
     return head
+
+
+def mbox_head(head: bytes, flags: str, keywords: tuple[str, ...], newline: bytes = b"\n") -> bytes:
+    """The header block as an mbox wants it: what it says of another mailbox put aside, marks and keywords on top.
+
+    The fields by which mailboxes keep their state, and Content-Length, by which some readers find the next message,
+    become `X-Original-…` where they stand. `flags` are Maildir letters; `newline` is for a head that has no line.
+    """
+    kept = []
+    done = 0
+    for start, _, _, key in message.places(head):
+        if key in _OF_A_MAILBOX:
+            kept += [head[done:start], b"X-Original-"]
+            done = start
+    head = b"".join([*kept, head[done:]])
+    marks = "".join([letter for flag, letter in _MARKS if flag in flags])
+    state = (("Status", "RO" if "S" in flags else ""), ("X-Status", marks), ("X-Keywords", " ".join(keywords)))
+    return edited(head, tuple([Edit("add", name, value) for name, value in reversed(state) if value]), newline)
 
 
 def _applied(head: bytes, edit: Edit, newline: bytes, cut: bool) -> bytes:

@@ -44,6 +44,11 @@ FIRST_READ = 16_384  # holds nearly every header block
 CHUNK = 65_536
 FROM_LINE_BYTES = 4_096  # a longer first line is no From_ line
 
+# What mail servers write on top of a message (RFC 5321 section 4.4, and the manuals of Postfix and Exim).
+TRACE = frozenset(
+    (b"return-path", b"received", b"delivered-to", b"x-original-to", b"envelope-to", b"delivery-date", b"x-envelope-to")
+)
+
 NAME_BYTES = bytes([byte for byte in range(33, 127) if byte != 0x3A])
 
 
@@ -167,6 +172,14 @@ class Message:
                 if name not in above:
                     above[name] = words.decode(self._cut(head[colon + 1 : end]))
         return {}
+
+    @property
+    def below_trace(self) -> int:
+        """Where the header goes on below what mail servers put on top, which may differ from one try to the next."""
+        for start, _, _, field in self._fields():
+            if field not in TRACE:
+                return start
+        return len(self.head)
 
     def header_text(self) -> str:
         """The whole header block as a person sees it, `Name: value`, one line a field."""

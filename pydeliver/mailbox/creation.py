@@ -24,13 +24,13 @@ _MARK = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def make(location: Location) -> None:
     """Make the folder of `location`, or what is missing of it. Raises OSError."""
-    folder = _base(location.base)
+    folder = make_base(location.base)
     try:
         made = False
         if location.parts and location.store.layout == "maildir++":
             _complete(folder)  # a root without these would be taken for a nested one the next time
         for part in location.parts:
-            made = _directory(part, folder)
+            made = make_directory(part, folder)
             inner = enter_directory(part, folder)
             os.close(folder)
             folder = inner
@@ -44,7 +44,7 @@ def make(location: Location) -> None:
         _subscribe(location)
 
 
-def _base(base: str) -> int:
+def make_base(base: str) -> int:
     """The root, the default mailbox or a path of the rules: made if the directory above it is there.
 
     One level only, so that neither a home nor a file system that is not mounted is made up.
@@ -64,7 +64,7 @@ def _base(base: str) -> int:
     return enter_directory(base)
 
 
-def _directory(name: str, parent: int) -> bool:
+def make_directory(name: str, parent: int) -> bool:
     """mkdir, for the owner alone unless the directory above is shared with its group; whether it is new."""
     mode = os.fstat(parent).st_mode
     try:
@@ -80,7 +80,7 @@ def _directory(name: str, parent: int) -> bool:
 
 def _complete(folder: int) -> None:
     for part in _PARTS:
-        _directory(part, folder)
+        make_directory(part, folder)
 
 
 def _refuse_foreign_content(folder: int, location: Location) -> None:

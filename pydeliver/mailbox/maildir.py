@@ -15,8 +15,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 
-from pydeliver.mailbox.names import INBOX, Location
+from pydeliver.mailbox.names import Location
 from pydeliver.status import Status, deferred, refused, stored
 from pydeliver.system import alarm
 from pydeliver.system.disk import (
@@ -25,6 +26,7 @@ from pydeliver.system.disk import (
     enter_directory,
     failure,
     sync_descriptor,
+    sync_directory,
     unlink_quietly,
     write_all,
 )
@@ -33,11 +35,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pydeliver.mailbox.names import Store
     from pydeliver.system.spool import Held
 
 ATTEMPTS = 10  # at a name that is not taken; the second would take a broken random source
 HOST_BYTES = 100
+LEFTOVER_SECONDS = 36 * 3600
+SWEPT = 100  # leftovers looked at in one delivery
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)  # what link(2) says where it can't
 _HOST_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -53,6 +56,7 @@ def prepare(
     labels: tuple[str, ...] = (),
     spool: Held | None = None,
     beside: Sequence[Prepared] = (),
+    **_of_other_formats: object,
 ) -> Prepared | Status:
     """Write a message to the folder's `tmp/`, durable, but seen by no reader yet; nothing is left there on failure.
 
@@ -79,9 +83,24 @@ def prepare(
     return prepared
 
 
-def spool_directory(store: Store) -> str | Status:
+def was_done(record: tuple[object, ...]) -> bool | None:
+    """Whether the delivery of a journal's record (see `Prepared.record`) is in its folder; None if nobody can tell."""
+    _, folder, unique = record
+    for part in ("new", "cur"):
+        try:
+            if any([name.startswith(str(unique)) for name in os.listdir(f"{folder}/{part}")]):
+                sync_directory(f"{folder}/{part}")  # who put it there may have been killed before this
+                return True
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return False
+
+
+def spool_directory(location: Location) -> str | Status:
     """The `tmp/` of the default mailbox, made if need be: a large message waits there, one link from its place."""
-    prepared = Prepared(Location(store, INBOX, store.default.rstrip("/")))
+    prepared = Prepared(location)
     try:
         prepared.open()
         return prepared.location.path + "/tmp"
@@ -102,9 +121,11 @@ class Prepared:
         "_target",
         "_temporary",
         "_tmp",
+        "_unique",
         "folder",
         "location",
         "name",
+        "recovered",
         "size",
         "suffix",
     )
@@ -116,7 +137,8 @@ class Prepared:
         self.size = 0
         self.folder = self._tmp = self._target = -1  # descriptors, so that nobody can exchange what they name
         self._mode = 0o600
-        self._temporary = ""
+        self._temporary = self._unique = ""
+        self.recovered = ""  # what was put right on the way, for the log
         self._identity = (0, 0)
         self._charged = self._counted = False  # held against a quota; written down there
 
@@ -124,6 +146,11 @@ class Prepared:
     def path(self) -> str:
         """Where the message is, or will be, once committed."""
         return f"{self.location.path}/{self._part}/{self.name}"
+
+    @property
+    def record(self) -> tuple[object, ...]:
+        """What a journal keeps to find out later whether this was done."""
+        return (self.location.format, self.location.path, self._unique + ",")
 
     @property
     def _part(self) -> str:
@@ -151,8 +178,23 @@ class Prepared:
             os.close(self.folder)
             self.folder = inner
         self._tmp = enter_directory("tmp", self.folder, follow=False)
+        self._sweep()
         for part in ("new", "cur"):
             os.stat(part, dir_fd=self.folder, follow_symlinks=False)
+
+    def _sweep(self) -> None:
+        """Remove what processes that died left in `tmp/`: maildir(5) says 36 hours."""
+        removed = 0
+        for name in os.listdir(self._tmp)[:SWEPT]:
+            try:
+                entry = os.stat(name, dir_fd=self._tmp, follow_symlinks=False)
+                if time.time() - max(entry.st_atime, entry.st_mtime) > LEFTOVER_SECONDS and stat.S_ISREG(entry.st_mode):
+                    os.unlink(name, dir_fd=self._tmp)
+                    removed += 1
+            except OSError:
+                continue
+        if removed:
+            self.recovered = f"removed {removed} leftovers from {self.location.path}/tmp"
 
     def write(self, chunks: Iterable[bytes], spool: Held | None, host: str, now: float) -> None:
         """Put the message into `tmp/`, by a link to the spool file or byte by byte, and down to the disk."""
@@ -176,7 +218,8 @@ class Prepared:
         finally:
             if not linked:
                 os.close(fd)  # an error counts: NFS tells of a full disk here
-        self.name = f"{self._temporary},S={self.size},W={virtual}{self.suffix}"
+        self._unique = self._temporary
+        self.name = f"{self._unique},S={self.size},W={virtual}{self.suffix}"
 
     def _create(self, spool: Held | None, host: str, now: float) -> int:
         """A file of our own in `tmp/`, open: the spool file under a second name, or a new one."""

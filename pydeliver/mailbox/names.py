@@ -2,7 +2,7 @@
 
 Owns `Store` (where a user's mailboxes are, and how they are laid out), the judgement of a name and its way to a
 `Location`. Refuses every name that could leave the root, hide, or not be read back by an IMAP server. Maildir++:
-`.Work.Boss` below the root; nested: `Work/Boss`. Modified UTF-7: RFC 3501 section 5.1.3.
+`.Work.Boss` below the root; nested and mbox: `Work/Boss`. Modified UTF-7: RFC 3501 section 5.1.3.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pydeliver.status import Status, Value, deferred
 INBOX = "INBOX"
 NAME_BYTES = 255  # NAME_MAX of every file system in use
 LEVELS = 20  # as Dovecot allows
-LAYOUTS = ("maildir++", "nested")
+MAILDIR, MBOX, MH = "maildir", "mbox", "mh"  # formats; the latter two also begin names: `mbox:~/box`
 ENCODINGS = ("utf-7", "utf-8")  # of names on disk: what new folders get (modified), and what is used where it is there
 
+LOCK = ".lock"  # what the dotlock of an mbox ends in
 _MAILDIR_PARTS = ("cur", "new", "tmp")
 _NESTED_FILES = ("maildirfolder", "maildirsize", "subscriptions")
 # Characters that turn the direction of text, by which a name can be shown as another (Unicode TR 36, 2.10).
@@ -25,10 +26,12 @@ _LINE_ENDS = "\u2028\u2029"
 
 
 class Store(Value):
-    """Where one user's mailboxes are. `root` and `default` are absolute paths of directories.
+    """Where one user's mailboxes are. `root` is the absolute path of a directory, `home` what `~` means in names.
 
-    `layout` is "maildir++" or "nested"; `sync` is how far a delivery is durable before it is told: "full" (file and
-    directory), "file" or "none"; `full` is what a mailbox over its quota does: "defer" (4.2.2) or "refuse" (5.2.2).
+    `default` is the place of INBOX: the path of a Maildir, or `mbox:` or `mh:` and a path. `layout` is "maildir++",
+    "nested", or "mbox" (as nested, with files for Maildirs); `sync` is how far a delivery is durable before it is
+    told: "full" (file and directory), "file" or "none"; `full` is what a mailbox over its quota does: "defer" (4.2.2)
+    or "refuse" (5.2.2); `locks` are those of an mbox: "both" (dotlock and fcntl) or "fcntl".
     """
 
     root: str
@@ -36,18 +39,22 @@ class Store(Value):
     layout: str = "maildir++"
     sync: str = "full"
     full: str = "defer"
+    locks: str = "both"
+    home: str = ""
 
 
 class Location(Value):
-    """The directory that a name means: `base`, which is never below another mailbox, and `parts` to walk from there.
+    """What a name means: `base`, which is never below another mailbox, and `parts` to walk from there.
 
-    `base` is the store's root, its default mailbox, or a path that the rules name.
+    `base` is the store's root, its default mailbox, or a path that the rules name: a directory, or the file itself of
+    an mbox. The last of the parts is a directory too, or the file of an mbox.
     """
 
     store: Store
     name: str
     base: str
     parts: tuple[str, ...] = ()
+    format: str = MAILDIR
 
     @property
     def path(self) -> str:
@@ -55,8 +62,13 @@ class Location(Value):
 
     @property
     def way(self) -> tuple[str, ...]:
-        """Every directory from the base to the mailbox, each in the one before."""
-        return tuple(["/".join((self.base, *self.parts[:depth])) for depth in range(len(self.parts) + 1)])
+        """Every directory from the base to the mailbox, each in the one before; without the file of an mbox."""
+        depths = range(len(self.parts) + (self.format != MBOX))
+        return tuple(["/".join((self.base, *self.parts[:depth])) for depth in depths])
+
+    @property
+    def exists(self) -> bool:
+        return os.path.isfile(self.path) if self.format == MBOX else os.path.isdir(self.path)
 
 
 def layout_of(root: str) -> str:
@@ -78,17 +90,35 @@ def locate(store: Store, name: str) -> Location | Status:
     if problem is not None:
         return deferred(problem, "4.3.5")
     if name.lower() == "inbox":
-        return Location(store, INBOX, store.default.rstrip("/"))
-    if name.startswith("/"):
-        return Location(store, name, name.rstrip("/"))
+        kind, path = _place(store, store.default) or (MAILDIR, store.default)
+        return Location(store, INBOX, path.rstrip("/"), (), kind)
+    place = _place(store, name)
+    if place is not None:
+        return Location(store, name, place[1].rstrip("/"), (), place[0])
     parts, other = [_parts(store, name, encoding) for encoding in ENCODINGS]
     root = store.root.rstrip("/") or "/"
-    return Location(store, name, root, parts if parts == other else _as_found(store, root, parts, other))
+    found = parts if parts == other else _as_found(store, root, parts, other)
+    return Location(store, name, root, found, MBOX if store.layout == "mbox" else MAILDIR)
+
+
+def _place(store: Store, name: str) -> tuple[str, str] | None:
+    """The format and the path of a name that says where it is; None for one that is looked up below the root."""
+    kind, path = MAILDIR, name
+    for prefix in (MBOX, MH):
+        if name.startswith(prefix + ":"):
+            kind, path = prefix, name[len(prefix) + 1 :]
+    if path.startswith("~/"):
+        path = store.home + path[1:]
+    if not path.startswith("/") and path == name:
+        return None
+    if kind == MAILDIR and not path.endswith("/") and os.path.isfile(path):
+        kind = MBOX
+    return kind, path
 
 
 def _as_found(store: Store, root: str, parts: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     """The spelling in which the folder is there, or else its nearest parent; `parts` where neither is."""
-    if store.layout == "nested":
+    if store.layout != "maildir++":
         prefixes = [(parts[:depth], other[:depth]) for depth in range(len(parts), 0, -1)]
     else:
         ours, theirs = parts[0].split(".")[1:], other[0].split(".")[1:]
@@ -109,7 +139,7 @@ def _parts(store: Store, name: str, encoding: str) -> tuple[str, ...]:
 
         name = unicodedata.normalize("NFC", name)
     encoded = [_spelled(part, encoding) for part in name.split("/")]
-    return tuple(encoded) if store.layout == "nested" else ("." + ".".join(encoded),)
+    return tuple(encoded) if store.layout != "maildir++" else ("." + ".".join(encoded),)
 
 
 def _spelled(part: str, encoding: str) -> str:
@@ -119,15 +149,14 @@ def _spelled(part: str, encoding: str) -> str:
 
 
 def name_problem(store: Store, name: str) -> str | None:
-    """What is wrong with a mailbox name, in a sentence, without a look at any disk."""
+    """What is wrong with a mailbox name, in a sentence."""
     if name.lower() == "inbox":
         return None
     if not name:
         return "the name of the mailbox is empty"
-    if name.startswith("/"):
-        return _path_problem(name)
-    if name.startswith(("mbox:", "mh:")):
-        return f'"{name}": this release writes Maildir; a name may not begin with "{name.partition(":")[0]}:"'
+    place = _place(store, name)
+    if place is not None:
+        return _path_problem(name, *place)
     if name.startswith("\\"):
         return f'a Maildir has no special uses: write the name of the folder ("{name[1:]}") instead of "{name}"'
     if name.endswith("/"):
@@ -147,13 +176,19 @@ def name_problem(store: Store, name: str) -> str | None:
     return None
 
 
-def _path_problem(path: str) -> str | None:
+def _path_problem(name: str, kind: str, path: str) -> str | None:
+    if not path.startswith("/"):
+        return f'"{name}": the place of an mbox or MH folder begins with "~/" or "/"'
     if not path.rstrip("/"):
-        return f'"{path}" is not a mailbox'
-    if not path.endswith("/"):
-        return f'"{path}" names a file: a Maildir is written with "/" at its end'
+        return f'"{name}" is not a mailbox'
+    if kind == MAILDIR and not path.endswith("/"):
+        return f'"{name}" names a file that is not there: write "{name}/" for a Maildir, "mbox:{name}" for an mbox'
+    if kind == MBOX and path.endswith("/"):
+        return f'"{name}" ends in "/", and an mbox is a file'
+    if kind == MBOX and path.endswith(LOCK):
+        return f'"{name}" ends like the lock of an mbox'
     if ".." in path.split("/"):
-        return f'"{path}": a path to a mailbox may not contain ".."'
+        return f'"{name}": a path to a mailbox may not contain ".."'
     character = _bad_character(path)
     return None if character is None else f"the path of a mailbox contains {character}"
 
@@ -174,6 +209,8 @@ def _part_problem(store: Store, part: str) -> str | None:
         return "a mailbox name may not begin or end with a space"
     if store.layout == "maildir++" and "." in part:
         return f'"." separates levels on disk in this layout: write "{part.replace(".", "/")}" or leave it out'
+    if store.layout == "mbox" and part.endswith(LOCK):
+        return f'"{part}" ends like the lock of an mbox'
     if part in _MAILDIR_PARTS or (store.layout == "nested" and part in _NESTED_FILES):
         return f'"{part}" is the name of a part of a Maildir'
     return None

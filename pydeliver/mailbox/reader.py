@@ -2,7 +2,7 @@
 
 Owns reading for rehearsals; writes nothing, locks nothing, and never holds more than a line and a chunk, whatever
 the size of a mailbox. Refuses what is neither a regular file nor a directory. mbox: a line `From …` at the start or
-after an empty line begins a message (RFC 4155), and one `>` is taken from each `>From ` (the mboxrd quoting).
+after an empty line begins a message (RFC 4155), and one `>` is taken from each `>From ` (the quoting of `mboxrd`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import stat
 from array import array
 from bisect import bisect_left
 
+from pydeliver.mailbox.mboxrd import standing
 from pydeliver.status import Value
 
 TYPE_CHECKING = False
@@ -143,18 +144,23 @@ def _mbox(path: str, file: BinaryIO) -> Iterator[Entry]:
     """Split at From_ lines; the empty line before one belongs to the format, not to the message."""
     number, start, cuts, from_line = 0, 0, array("Q"), b""
     at, empty, line_begins = 0, 0, True  # `empty`: the length of the empty line just before `at`
+    rest, fresh = b"", True  # where `standing` is in the message
     while line := file.readline(LINE):
         if line_begins and line.startswith(b"From ") and (at == 0 or empty):
             if number:
                 yield Entry(f"{path}:{number}", Part(file.fileno(), start, at - empty, cuts), from_line)
             number, cuts, from_line = number + 1, array("Q"), line
-            while not line.endswith(b"\n") and (rest := file.readline(LINE)):
-                at, line = at + len(line), rest
+            while not line.endswith(b"\n") and (more := file.readline(LINE)):
+                at, line = at + len(line), more
             start = at + len(line)
-            empty = 0
+            empty, rest, fresh = 0, b"", True
         else:
-            if line_begins and line.startswith(b">") and line.lstrip(b">").startswith(b"From "):
-                cuts.append(at)
+            if rest or b">From " in line or not line.endswith(b"\n"):
+                places, seen, fresh = standing(b">From ", rest + line, fresh)
+                cuts.extend([at - len(rest) + place for place in places])
+                rest = (rest + line)[seen:]
+            else:
+                fresh = True
             empty = len(line) if line_begins and line in (b"\n", b"\r\n") else 0
         at += len(line)
         line_begins = line.endswith(b"\n")

@@ -237,10 +237,11 @@ def _identity(entry: os.stat_result) -> tuple[int, int, int, int]:
     return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns
 
 
-def enter_directory(name: str, parent: int | None = None, *, follow: bool = True) -> int:
+def enter_directory(name: str, parent: int | None = None, *, follow: bool = True, spool: bool = False) -> int:
     """Open a directory that is to be written to, judging what was opened and not its name; PermissionError if unfit.
 
-    It must be this user's, or root's, and not everyone's. A link is followed if the user or root made it.
+    It must be this user's, or root's, and not everyone's, but that a `spool` like /var/mail may be root's and sticky
+    (then the file in it is judged). A link is followed if the user or root made it.
     """
     owners = (os.geteuid(), 0)
     try:
@@ -258,7 +259,7 @@ def enter_directory(name: str, parent: int | None = None, *, follow: bool = True
     problem = ""
     if entry.st_uid not in owners:
         problem = "the directory belongs to another user"
-    elif entry.st_mode & stat.S_IWOTH:
+    elif entry.st_mode & stat.S_IWOTH and not (spool and entry.st_mode & stat.S_ISVTX and entry.st_uid == 0):
         problem = "the directory can be written by everyone"
     if problem:
         os.close(fd)

@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pwd
 
+KEPT_VARIABLES = ("TZ", "LANG", "LC_ALL", "LC_CTYPE")
+SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
+
 
 def become(user: pwd.struct_passwd) -> None:
     """Become `user` beyond return: groups first, then gid, then uid, because each needs the rights the next gives up.
@@ -32,6 +35,14 @@ def become(user: pwd.struct_passwd) -> None:
         if os.getresgid() != (gid, gid, gid) or os.getresuid() != (uid, uid, uid):
             raise PermissionError(errno.EPERM, "the user could not be changed")
         _prove_no_return(gid)
+
+
+def clean_environment(user: pwd.struct_passwd) -> None:
+    """Leave of root's environment what says how to tell time and text, and make the rest the user's (login(1))."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    own = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "SHELL": "/bin/sh", "PATH": SAFE_PATH}
+    os.environ.clear()
+    os.environ.update(kept | own)
 
 
 def _prove_no_return(gid: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydeliver.mail import address
 from pydeliver.vocabulary.word import Option
 
-LAYOUTS = ("maildir++", "nested")
+LAYOUTS = ("maildir++", "nested", "mbox")
 
 
 def _folder(values: tuple[str, ...]) -> str:
@@ -18,6 +18,12 @@ def _folder(values: tuple[str, ...]) -> str:
     if ".." in path.split("/"):
         return "a place is written without `..`"
     return ""
+
+
+def _mailbox(values: tuple[str, ...]) -> str:
+    """A folder, or a place with its format before it."""
+    kind, colon, path = values[0].partition(":")
+    return _folder((path,)) if colon and kind in ("mbox", "mh") else _folder(values)
 
 
 def _addresses(values: tuple[str, ...]) -> str:
@@ -46,7 +52,7 @@ WORDS = (
         _folder,
         kinds=LAYOUTS,
     ),
-    Option("default", "the default mailbox, INBOX in rules", 'set default = "~/Maildir"', _folder),
+    Option("default", "the default mailbox, INBOX in rules", 'set default = "~/Maildir"', _mailbox),
     Option("me", "your own addresses", 'set me = "bob@example.org", "bob@example.com"', _addresses, many=True),
     Option("timezone", "the zone in which times of day and dates are read", 'set timezone = "Europe/Berlin"', _zone),
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pydeliver.agent.rules import Distrust
+from pydeliver.language.mistakes import pointed
 from pydeliver.mail.words import visible
 from pydeliver.plan import Plan
 from pydeliver.status import Diagnostic
@@ -15,7 +16,6 @@ from pydeliver.verdict import Delivery
 from pydeliver.workbench.rehearse import Rehearsal
 
 Style = Callable[[str, str], str]  # (text, what it is) to the text as shown
-MAX_SOURCE = 160  # characters of a source line that are shown
 _BAR = 30
 
 
@@ -28,28 +28,10 @@ def diagnostic_text(found: Diagnostic, style: Style = plain) -> str:
     head = f"{found.file}:{found.line}:{found.column}: "
     kind = "" if found.severity == "error" else f"{found.severity}: "
     lines = [style(head, "place") + style(kind + visible(found.message), found.severity)]
-    if found.source:
-        lines += _pointed(found)
+    lines += pointed(found)
     if found.hint:
         lines.append(f"    {found.hint}")
     return "\n".join(lines)
-
-
-def _pointed(found: Diagnostic) -> list[str]:
-    """The source line and its carets; of a long line the part around the place. Tabs stay, so that columns agree."""
-    start = max(0, found.column - 1 - MAX_SOURCE // 2) if len(found.source) > MAX_SOURCE else 0
-    shown = found.source[start : start + MAX_SOURCE].rstrip()
-    before = shown[: found.column - 1 - start]
-    gap = "".join([c if c == "\t" else " " * _columns(c) for c in before])
-    marked = shown[found.column - 1 - start : found.column - 1 - start + found.width]
-    return [f"    {shown}", f"    {gap}{'^' * max(1, sum([_columns(c) for c in marked]))}"]
-
-
-def _columns(character: str) -> int:
-    """How wide a terminal shows a character (Unicode TR 11)."""
-    from unicodedata import combining, east_asian_width
-
-    return 2 if east_asian_width(character) in "WF" else 0 if combining(character) else 1
 
 
 def distrust_text(found: Distrust, style: Style = plain) -> str:

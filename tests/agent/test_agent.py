@@ -96,13 +96,151 @@ def test_a_rule_file_with_a_mistake_sorts_nothing(user: Home) -> None:
     assert stored(user) == stored(user, ".Work") == []
 
 
-def test_a_rule_file_that_went_away_is_not_the_same_as_none(user: Home) -> None:
-    path = write_rules(user, 'file "Work"\n')
+GOOD, BAD = 'file "Good"\n', 'file "Good"\nfiel "Bad"\n'
+
+
+def notices(user: Home) -> list[bytes]:
+    return [text for text in stored(user) if b"Auto-Submitted: auto-generated" in text]
+
+
+def test_the_last_good_rules_sort_while_the_users_have_a_mistake_and_he_is_told_once(user: Home) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    write_rules(user, BAD)
+    for _ in range(3):
+        assert send(user).ok
+    assert len(stored(user, ".Good")) == 4
+    (notice,) = notices(user)
+    assert b"Subject: Your mail rules have a mistake: main.rules:2" in notice
+    assert b'    fiel "Bad"\n    ^^^^\n' in notice
+    line = last_line(user)
+    assert "the rules are broken" in str(line["notes"])
+    assert line["rules"] != "", "the log names the rules by which it was judged"
+
+
+def test_each_broken_state_is_told_again_after_the_rules_were_good(user: Home) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    for _ in range(2):
+        write_rules(user, BAD)
+        assert send(user).ok
+        write_rules(user, GOOD)
+        assert send(user).ok
+    assert len(notices(user)) == 2
+    write_rules(user, BAD)
+    assert send(user).ok
+    write_rules(user, BAD + "fiel\n")
+    assert send(user).ok
+    assert len(notices(user)) == 4
+
+
+def test_many_deliveries_at_once_tell_one_notice(user: Home) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    write_rules(user, BAD)
+    children = []
+    for _ in range(6):
+        if (child := os.fork()) == 0:
+            code = 1
+            try:
+                place = Path(user.path) / f"stdin{os.getpid()}"
+                place.write_bytes(MESSAGE)
+                fd = os.open(place, os.O_RDONLY)
+                request = Request(user, site_of(user), Envelope("a@b.example"), fd, time.time(), "host")
+                code = deliver(request).exit_code
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 6
+    assert len(notices(user)) == 1
+    assert len(stored(user, ".Good")) == 7
+
+
+def test_a_notice_that_cannot_be_stored_is_told_later_and_costs_no_message(user: Home) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    write_rules(user, BAD)
+    new = Path(user.path) / "Maildir/new"
+    os.rename(new, new.with_name("elsewhere"))
+    new.write_text("in the way")
+    assert send(user).ok
+    assert notices(user) == []
+    new.unlink()
+    os.rename(new.with_name("elsewhere"), new)
+    assert send(user).ok
+    assert len(notices(user)) == 1
+
+
+def test_includes_of_the_last_good_rules_are_those_of_then(user: Home) -> None:
+    write_rules(user, 'include "more.d/*.rules"\n')
+    (Path(user.rules).parent / "more.d").mkdir(mode=0o700)
+    write_rules(user, GOOD, "more.d/1.rules")
+    assert send(user).ok
+    write_rules(user, "if if\n", "more.d/1.rules")
+    write_rules(user, 'file "Other"\n', "more.d/0.rules")
+    assert send(user).ok
+    assert len(stored(user, ".Good")) == 2
+
+
+def test_a_rule_file_that_went_away_is_a_broken_one(user: Home) -> None:
+    path = write_rules(user, GOOD)
     assert send(user).ok
     path.unlink()
-    status = send(user)
-    assert status.exit_code == 75
-    assert "is gone" in status.text
+    assert send(user).ok
+    assert len(stored(user, ".Good")) == 2
+    assert b"is gone" in notices(user)[0]
+
+
+@pytest.mark.parametrize("lost", ["names", "*.rules"])
+def test_without_the_last_good_sources_mail_waits(user: Home, lost: str) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    write_rules(user, BAD)
+    for path in (Path(user.state.directory) / "rules").glob(lost):
+        path.unlink()
+    assert send(user).exit_code == 75
+
+
+def test_last_good_rules_are_judged_by_todays_policy(user: Home) -> None:
+    write_rules(user, 'if env.SECRET is "x" { discard }\n')
+    settings = Path(user.path, "settings.toml")
+    settings.write_text('environment = ["SECRET"]\n')
+    assert send(user).ok
+    write_rules(user, "if if\n")
+    settings.write_text("environment = []\n")
+    assert send(user).exit_code == 75
+
+
+def test_unsafe_rules_are_never_replaced_by_the_last_good_ones(user: Home) -> None:
+    path = write_rules(user, GOOD)
+    assert send(user).ok
+    path.chmod(0o666)
+    assert send(user).exit_code == 75
+
+
+def test_broken_settings_are_told_to_the_site_and_not_to_the_user(user: Home) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    Path(user.path, "settings.toml").write_text('sink = "full"\n')
+    assert send(user).exit_code == 75
+    assert notices(user) == []
+
+
+def test_a_site_may_keep_the_mail_of_users_who_never_had_good_rules(user: Home) -> None:
+    Path(user.path, "settings.toml").write_text('broken-rules = "keep"\n')
+    write_rules(user, BAD)
+    assert send(user).ok
+    assert MESSAGE in stored(user)
+    assert b"kept here unsorted" in notices(user)[0]
+
+
+def test_the_last_good_rules_sort_while_new_ones_are_being_written(user: Home) -> None:
+    write_rules(user, GOOD)
+    assert send(user).ok
+    write_rules(user, 'file "New"\n', age=0)
+    assert send(user).ok
+    assert len(stored(user, ".Good")) == 2
+    assert notices(user) == []
 
 
 def test_the_cached_plan_is_used_while_its_sources_are_as_they_were(

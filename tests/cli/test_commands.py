@@ -69,7 +69,7 @@ def test_a_list_file_is_judged_as_a_delivery_would(home: Path) -> None:
     assert "2 mistakes" in done.stdout
 
 
-@pytest.mark.parametrize("place", ["/nonexistent/foo", "~/deep/er/Mail", "/etc/passwd"])
+@pytest.mark.parametrize("place", ["/nonexistent/foo", "~/deep/er/Mail", "/dev/null"])
 def test_a_place_where_no_mailbox_can_be_is_told(home: Path, place: str) -> None:
     rules(home, f'set default = "{place}"\n')
     done = run(home, "check")
@@ -207,3 +207,12 @@ def test_a_delivery_with_a_wrong_command_line_is_tried_again(home: Path, words: 
     assert (done.returncode, done.stdout) == (75, "")
     assert done.stderr.startswith("4.3.5 ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_mbox_is_judged_as_a_delivery_would(home: Path) -> None:
+    rules(home, 'set default = "mbox:~/box"\n')
+    assert run(home, "check").returncode == 0
+    (home / "box").symlink_to("elsewhere")
+    done = run(home, "check")
+    assert done.returncode == 65
+    assert "it is a link" in done.stdout

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydeliver.mail.edit import LINE_LIMIT, Edit, edited
+from pydeliver.mail.edit import LINE_LIMIT, Edit, edited, mbox_head
 from pydeliver.mail.message import FIELDS, HEAD_BYTES, Message
 from pydeliver.mail.words import visible
 
@@ -188,3 +188,34 @@ def test_a_long_value_is_folded_and_read_again(value: str) -> None:
     head = edited(b"", (Edit("add", "X", value),))
     assert Message.of(head).texts("x") == (value.strip(),)
     assert max(map(len, head.split(b"\n"))) <= 76
+
+
+@pytest.mark.parametrize(
+    ("head", "flags", "keywords", "expected"),
+    [
+        (b"A: 1\n\n", "", (), b"A: 1\n\n"),
+        (b"A: 1\n\n", "S", (), b"Status: RO\nA: 1\n\n"),
+        (b"A: 1\r\n\r\n", "S", ("x",), b"Status: RO\r\nX-Keywords: x\r\nA: 1\r\n\r\n"),
+        (b"A: 1\n\n", "FRTD", ("a", "b"), b"X-Status: AFDT\nX-Keywords: a b\nA: 1\n\n"),
+        (b"A: 1\n\n", "P", (), b"A: 1\n\n"),
+        (b"A: 1\nstatus : R\n O\nB: 2\n\n", "S", (), b"Status: RO\nA: 1\nX-Original-status : R\n O\nB: 2\n\n"),
+        (b"Statuses: 1\nMy-Status: 2\nno Status: 3\n\n", "", (), b"Statuses: 1\nMy-Status: 2\nno Status: 3\n\n"),
+        (b"", "", (), b""),
+        (b"", "S", (), b"Status: RO\n\n"),
+    ],
+)
+def test_an_mbox_header_says_what_is_so_here_and_no_longer_what_was_so_elsewhere(
+    head: bytes, flags: str, keywords: tuple[str, ...], expected: bytes
+) -> None:
+    assert mbox_head(head, flags, keywords) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["Status", "X-Status", "x-keywords", "X-UID", "X-IMAP", "X-IMAPBase", "CONTENT-LENGTH"]
+)
+@given(heads())
+def test_a_field_that_mailboxes_use_is_put_aside_wherever_it_stands(name: str, head: bytes) -> None:
+    newline = b"\r\n" if b"\r" in head else b"\n"
+    field = name.encode() + b": 1" + newline
+    before = field + head.replace(newline + b"A: 1", newline + field + b"A: 1")
+    assert mbox_head(before, "", ()) == before.replace(field, b"X-Original-" + field)

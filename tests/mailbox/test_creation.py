@@ -105,9 +105,9 @@ def test_no_home_is_made_up(tmp_path: Path, name: str) -> None:
 
 
 def test_a_spool_directory_is_a_part_of_the_default_mailbox(plus: Store, tmp_path: Path) -> None:
-    assert maildir.spool_directory(plus) == str(tmp_path / "Maildir/tmp")
+    assert maildir.spool_directory(Location(plus, "INBOX", plus.default)) == str(tmp_path / "Maildir/tmp")
     assert folders(tmp_path) == whole("Maildir")
-    lost = maildir.spool_directory(Store("/nonexistent/x", "/nonexistent/x"))
+    lost = maildir.spool_directory(Location(Store("/nonexistent/x", "/nonexistent/x"), "INBOX", "/nonexistent/x"))
     assert isinstance(lost, Status)
     assert lost.exit_code == 75
 

@@ -16,6 +16,7 @@ from pydeliver.mailbox import keywords, maildir
 from pydeliver.mailbox.maildir import Prepared
 from pydeliver.mailbox.names import Location, Store, locate
 from pydeliver.transport import formed
+from pydeliver.vocabulary.word import Delivery
 
 MESSAGE = b"Subject: x\n\nbody\n"
 
@@ -25,7 +26,7 @@ def deliver(root: Path, *labels: str, message: bytes = MESSAGE, flags: str = "")
     assert isinstance(location, Location)
     prepared = maildir.prepare(
         location,
-        lambda keywords: formed(Message.of(message), (), keywords),
+        lambda keywords: formed(Message.of(message), Delivery("INBOX"), keywords),
         host="mx",
         now=time.time(),
         labels=labels,

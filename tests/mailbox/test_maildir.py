@@ -201,7 +201,12 @@ def spooled(store: Store, data: bytes) -> Held:
     os.write(writer, data)
     os.close(writer)
     held = Held()
-    assert held.receive(reader, spool_dir=lambda: maildir.spool_directory(store), hold=10) is None
+    assert (
+        held.receive(
+            reader, spool_dir=lambda: maildir.spool_directory(Location(store, "INBOX", store.default)), hold=10
+        )
+        is None
+    )
     os.close(reader)
     assert held.path is not None
     return held
@@ -396,3 +401,19 @@ def test_the_status_names_the_mailbox_and_no_path(store: Store) -> None:
 def test_each_degree_of_durability_delivers(store: Store, sync: str) -> None:
     path = deliver(Store(store.root, store.default, sync=sync), "Work", labels=("todo",))
     assert path.read_bytes() == MESSAGE
+
+
+def test_what_processes_that_died_left_in_tmp_goes_after_36_hours(store: Store) -> None:
+    deliver(store)
+    tmp = Path(store.root) / "tmp"
+    old, young, folder = tmp / "1.old.host", tmp / "2.young.host", tmp / "3.folder"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    folder.mkdir()
+    for path in (old, folder):
+        os.utime(path, (path.stat().st_atime - 37 * 3600,) * 2)
+    prepared = prepare(store)
+    assert isinstance(prepared, Prepared)
+    assert "removed 1 leftovers" in prepared.recovered
+    assert prepared.commit().ok
+    assert sorted(os.listdir(tmp)) == ["2.young.host", "3.folder"]

@@ -126,3 +126,8 @@ def test_a_large_mbox_costs_little_memory(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(reader.__file__).parents[2])}
     subprocess.run([sys.executable, "-c", program, str(box)], check=True, env=environment)
+
+
+def test_what_stands_behind_a_bare_carriage_return_is_a_line_too(tmp_path: Path) -> None:
+    mbox = b"From a\n>From b\r>From c\r>>From d\rx >From e\r> From f\n"
+    assert bodies(tmp_path / "box", mbox) == [b"From b\rFrom c\r>From d\rx >From e\r> From f\n"]

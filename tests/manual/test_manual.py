@@ -16,7 +16,7 @@ from pydeliver.language.load import compile_rules
 from pydeliver.vocabulary import catalogue
 from pydeliver.vocabulary.word import Action, Field, Word
 
-TOPICS = ("commands", "language", "postfix", "settings", "trouble", "words")
+TOPICS = ("commands", "language", "postfix", "reliability", "settings", "trouble", "words")
 COLUMNS = 100
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INCLUDED = re.compile(r'^include (?:optional )?"([^"]+)"', re.MULTILINE)

@@ -87,7 +87,9 @@ def test_a_full_file_system_takes_no_spool_file_either(tmp_path: Path) -> None:
         source.write_bytes(LARGE)
         fd = os.open(source, os.O_RDONLY)
         held = spool.Held()
-        status = held.receive(fd, hold=1000, spool_dir=lambda: maildir.spool_directory(Store(root, root)))
+        status = held.receive(
+            fd, hold=1000, spool_dir=lambda: maildir.spool_directory(Location(Store(root, root), "INBOX", root))
+        )
         held.remove()
         assert isinstance(status, Status)
         assert status.code == "4.3.1"

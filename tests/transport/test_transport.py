@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import Message
 from pydeliver.mailbox import maildir
 from pydeliver.mailbox.names import Store
 from pydeliver.status import deferred
 from pydeliver.system import alarm
 from pydeliver.system.spool import Held
-from pydeliver.transport import Outcome, execute
+from pydeliver.transport import Outcome, Work, execute
 from tests.rules import judge
 
 MESSAGE = b"From: boss@example.com\r\nSubject: one\r\nX-N: 1\r\n\r\n\0body\xff\r\nFrom here\n"
@@ -28,8 +29,11 @@ def root(tmp_path: Path) -> Path:
 
 def carry_out(text: str, root: Path, message: bytes = MESSAGE, **store: Any) -> Outcome:
     verdict = judge(text, message)
-    place = Store(str(root), str(root), **store)
-    return execute(verdict, Message.of(message), Held(message), place, str(root.parent), "mx.example.org", NOW)
+    place = Store(str(root), str(root), home=str(root.parent), **store)
+    state = str(root.parent / "state")
+    return execute(
+        verdict, Work(Message.of(message), Held(message), Envelope("jo@x"), place, state, "mx.example.org", NOW)
+    )
 
 
 def mails(root: Path) -> dict[str, list[bytes]]:

@@ -1,0 +1,184 @@
+"""Started as root for another user: nothing of the user's is opened, and nothing of it run, before root is gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.installation import AS_ROOT, PATIENCE, Home, Installation, install
+
+if not AS_ROOT:
+    pytest.skip("becoming another user needs root", allow_module_level=True)
+
+MESSAGE = b"From: Jo <jo@example.org>\nSubject: hello\n\nGood morning.\n"
+# What could make a Python, a shell or a C library load something; LD_PRELOAD would be run by /bin/sh before any of us.
+VARIABLES = (
+    "PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONINSPECT PYTHONUSERBASE PYTHONEXECUTABLE "
+    "PYTHONPLATLIBDIR PYTHONBREAKPOINT PYTHONWARNINGS PYTHONPYCACHEPREFIX PYTHONNODEBUGRANGES "
+    "PYTHONTRACEMALLOC PYTHONPROFILEIMPORTTIME PYTHONIOENCODING PYTHONCASEOK GCONV_PATH LOCPATH "
+    "NLSPATH ENV BASH_ENV IFS CDPATH"
+).split()
+
+
+@pytest.fixture(scope="module")
+def user() -> Generator[str]:
+    name = f"pydeliverd{os.getpid()}"
+    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
+    yield name
+    subprocess.run(["userdel", name], check=True)
+
+
+@pytest.fixture
+def his(user: str, public_folder: Path) -> Home:
+    path = Path(tempfile.mkdtemp(prefix="home-", dir=public_folder))
+    subprocess.run(["usermod", "--home", path, user], check=True)
+    return Home.make(path, user)
+
+
+def wait_for_traps(pid: int) -> None:
+    """Wait until a process handles TERM: before its first line a shell can't be saved from a signal."""
+    caught = 0
+    while not caught & 1 << (signal.SIGTERM - 1):
+        (line,) = [one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("SigCgt")]
+        caught = int(line.split()[1], 16)
+
+
+def deliver(
+    installation: Installation, his: Home, user: str, *before: str, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*before, installation.launcher, "-d", user],
+        input=MESSAGE,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(his.path)} | environment,
+        cwd=his.path,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+
+def test_the_message_is_stored_as_the_user(installation: Installation, his: Home, user: str) -> None:
+    his.rules('file "Work"\n')
+    done = deliver(installation, his, user)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (path,) = his.path.glob("Maildir/.Work/new/*")
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (his.uid, his.gid, 0o600)
+
+
+def test_nothing_planted_is_run(installation: Installation, his: Home, user: str) -> None:
+    canary = his.path / "canary"
+    evil = f"open({str(canary)!r}, 'a').write('x')\n"
+    for name in ("email", "re", "os", "encodings", "usercustomize", "sitecustomize", "pydeliver", "sh"):
+        his.file(f"{name}.py", evil)
+    version = re.search(r"python3\.\d+", str(installation.package))
+    assert version
+    site = f".local/lib/{version[0]}/site-packages"
+    his.file(f"{site}/evil.pth", f"import os; {evil}")
+    his.file(f"{site}/usercustomize.py", evil)
+    shell = his.file("startup", f"echo x > {canary}\n", 0o755)
+    values = {name: str(his.path) for name in VARIABLES} | {"ENV": str(shell), "BASH_ENV": str(shell)}
+    values |= {"PYTHONSTARTUP": str(his.path / "re.py"), "PYTHONINSPECT": "1", "IFS": "/"}
+    done = deliver(installation, his, user, **values)
+    assert done.returncode == 0, done.stderr
+    assert not canary.exists()
+    assert len(his.messages()) == 1
+
+
+def test_root_is_given_up_in_order_before_anything_of_the_users_is_opened(
+    installation: Installation, his: Home, user: str
+) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    his.rules('file "Work"\n')
+    log = his.path.parent / f"{his.path.name}.trace"
+    done = deliver(installation, his, user, strace, "-f", "-qq", "-o", str(log))
+    assert done.returncode == 0, done.stderr
+    calls = [line.partition(" ")[2].strip() for line in log.read_text().splitlines()]
+    dropped = [at for at, call in enumerate(calls) if re.match(r"set(groups|resgid|resuid)\(", call)][:3]
+    assert [calls[at].partition("(")[0] for at in dropped] == ["setgroups", "setresgid", "setresuid"]
+    # The kernel is shown the home only as the place to start in, never as something to open.
+    early = [
+        call for call in calls[: dropped[-1]] if str(his.path) in call and not call.startswith(("getcwd", "execve"))
+    ]
+    assert [call for call in early if re.match(r"(open|openat|execve|readlink|access)\(", call)] == []
+    regained = [call for call in calls[dropped[-1] + 1 :] if re.match(r"set(uid|gid|resuid|resgid)\(.*\b0\b.*\)", call)]
+    assert regained
+    assert all("EPERM" in call for call in regained)
+
+
+def test_an_interpreter_that_is_not_isolated_does_not_start_as_root(
+    installation: Installation, his: Home, user: str
+) -> None:
+    done = subprocess.run(
+        [installation.python, "-c", "from pydeliver.cli import main; main()", "-d", user],
+        input=MESSAGE,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 75
+    assert b"isolated" in done.stderr
+    assert his.messages() == {}
+
+
+@pytest.mark.parametrize(("setting", "code", "said"), [("defer", 75, b"4.1.1 "), ("refuse", 77, b"5.1.1 ")])
+def test_the_site_says_what_becomes_of_mail_for_unknown_users(
+    public_folder: Path, setting: str, code: int, said: bytes
+) -> None:
+    site = install(Path(tempfile.mkdtemp(dir=public_folder)) / "site", f'unknown-user = "{setting}"\n')
+    done = subprocess.run([site.launcher, "-d", "nobody-here"], input=MESSAGE, capture_output=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+
+
+def test_roots_own_mail_is_filed(installation: Installation, public_folder: Path) -> None:
+    home = Path(tempfile.mkdtemp(prefix="root-", dir=public_folder))
+    done = subprocess.run(
+        [installation.launcher], input=MESSAGE, env={"HOME": str(home)}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(list(home.glob("Maildir/new/*"))) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_launcher_that_is_told_to_end_leaves_nobody_behind(
+    installation: Installation, his: Home, user: str, seed: int
+) -> None:
+    """The instant comes from the seed: a delivery takes about 20 ms."""
+    running = subprocess.Popen(
+        [installation.launcher, "-d", user, f"MARK={his.path.name}"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdin
+    running.stdin.write(MESSAGE)  # and does not end, so that the delivery waits for more
+    running.stdin.flush()
+    wait_for_traps(running.pid)
+    time.sleep(seed * 0.002)  # any instant from there on will do: what is looked at is what is left in the end
+    running.send_signal((signal.SIGTERM, signal.SIGHUP, signal.SIGINT)[seed % 3])
+    running.stdin.close()
+    _, said = running.stdout, running.stderr
+    code = running.wait(PATIENCE)
+    assert said
+    said.close()
+    assert code in (0, 75)
+    assert len(his.messages()) == (code == 0)
+    left = subprocess.run(["pgrep", "-f", f"MARK={his.path.name}"], capture_output=True, check=False)
+    assert left.stdout == b""
+
+
+def test_root_and_the_user_himself_deliver_the_same(installation: Installation, his: Home, user: str) -> None:
+    his.rules('set header "X-Who" = "{envelope.from}"\nif subject contains "hello" { copy file "{subject}" }\nkeep\n')
+    assert deliver(installation, his, user).returncode == 0
+    as_root = sorted((path.parts[0], data) for path, data in his.messages().items())
+    for path in his.messages():
+        (his.path / "Maildir" / path).unlink()
+    assert his.deliver(installation, MESSAGE).returncode == 0
+    assert sorted((path.parts[0], data) for path, data in his.messages().items()) == as_root
