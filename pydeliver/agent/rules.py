@@ -19,6 +19,7 @@ from pydeliver.system.disk import Trusted, read_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import pwd
     from collections.abc import Mapping
     from typing import Any
 
@@ -31,6 +32,7 @@ class Home(Value):
     user: str
     uid: int
     path: str
+    spool: str = ""  # where the system keeps his mail, if this is the home that the system knows
 
     @property
     def rules(self) -> str:
@@ -66,7 +68,14 @@ def find_home(given: str | None) -> Home | Status:
         path = given
     if not path:
         return deferred(f"uid {uid} has no home directory", "4.3.5")
-    return Home(entry.pw_name if entry else str(uid), uid, path.rstrip("/") or "/")
+    path = path.rstrip("/") or "/"
+    return home_of(entry, path) if entry else Home(str(uid), uid, path)
+
+
+def home_of(entry: pwd.struct_passwd, path: str) -> Home:
+    """A home of a user of this system; several may share a uid, and then each has a home that passwd does not know."""
+    spool = f"/var/mail/{entry.pw_name}" if path == (entry.pw_dir.rstrip("/") or "/") else ""
+    return Home(entry.pw_name, entry.pw_uid, path, spool)
 
 
 def _is_foreign(home: str, uid: int) -> bool:
@@ -169,9 +178,8 @@ def find_store(settings: Mapping[str, Any], home: Home) -> Store:
     default = home.expand(default or settings["default-mailbox"])
     if not default:
         default = f"{home.path}/Maildir"
-        spool = f"/var/mail/{home.user}"
-        if not os.path.isdir(default) and _is_own_file(spool, home.uid):
-            default = f"mbox:{spool}"
+        if home.spool and not os.path.isdir(default) and _is_own_file(home.spool, home.uid):
+            default = f"mbox:{home.spool}"
     root = root or (f"{home.path}/Maildir" if ":" in default else default)
     layout = layout or layout_of(root.rstrip("/"))
     sync, full, locks = settings["sync"], settings["over-quota"], settings["mbox-locks"]

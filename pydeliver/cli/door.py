@@ -12,7 +12,7 @@ import sys
 import time
 
 from pydeliver.agent import Request, deliver
-from pydeliver.agent.rules import Home, Site, find_home
+from pydeliver.agent.rules import Home, Site, find_home, home_of
 from pydeliver.cli import options
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.memory import tell_syslog
@@ -137,7 +137,7 @@ def _become(user: str | None, environment: Mapping[str, str], config: str) -> Ho
         return deferred(f"can't become {user}: {error.strerror}", "4.3.0")
     if uid == 0:
         privilege.clean_environment(entry)
-    return Home(entry.pw_name, entry.pw_uid, entry.pw_dir.rstrip("/") or "/")
+    return home_of(entry, entry.pw_dir.rstrip("/") or "/")
 
 
 def _unknown(user: str, config: str) -> Status:

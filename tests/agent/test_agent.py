@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import time
 from pathlib import Path
 
 import pytest
 
 from pydeliver import plan as plans
+from pydeliver import settings as site_settings
 from pydeliver.agent import NEW_MAILBOXES_A_DAY, Request, deliver
 from pydeliver.agent.build import compile_plan
-from pydeliver.agent.rules import Home, Site, cache_path, find_home, load_plan
+from pydeliver.agent.rules import Home, Site, cache_path, find_home, find_store, home_of, load_plan
 from pydeliver.mail.envelope import Envelope
 from pydeliver.plan import Plan
 from pydeliver.status import Status
@@ -432,3 +434,17 @@ def test_a_home_of_another_is_not_taken_for_the_users(tmp_path: Path) -> None:
     found = find_home(str(tmp_path))
     assert isinstance(found, Home)
     assert found.path == "/root"
+
+
+def test_the_systems_mailbox_is_the_default_only_for_the_home_that_the_system_knows(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.write_bytes(b"")
+    settings = site_settings.defaults() | {"layout": ""}
+    known = Home("tester", os.getuid(), str(tmp_path), str(spool))
+    assert find_store(settings, known).default == f"mbox:{spool}"
+    assert find_store(settings, Home("tester", os.getuid(), str(tmp_path))).default == f"{tmp_path}/Maildir"
+    (tmp_path / "Maildir").mkdir()
+    assert find_store(settings, known).default == f"{tmp_path}/Maildir"
+    entry = pwd.getpwuid(os.getuid())
+    assert home_of(entry, entry.pw_dir).spool == f"/var/mail/{entry.pw_name}"
+    assert home_of(entry, "/srv/virtual/alice").spool == ""
