@@ -4,8 +4,8 @@ A delivery that can't be prepared undoes those before it; nothing is then in any
 Signals wait from the first commit on, and go on waiting: commits are links and directory fsyncs, not writing, and
 once they are made the answer is yes, whatever the caller's patience. What fails there is undone too.
 
-Several destinations have a journal from the moment of decision until all is done. A process that is killed between
-leaves it behind; the retry of the message judges it by today's rules and leaves out what was done.
+Several destinations, and any mbox, have a journal from the moment of decision until the answer is given. A process that
+is killed between leaves it behind; the retry of the message judges it by today's rules and leaves out what was done.
 """
 
 from __future__ import annotations
@@ -38,11 +38,19 @@ _KEY_BYTES = 16
 
 
 class Outcome(Value):
-    """How it went, the files that the message was put into, and what was put right on the way."""
+    """How it went, the files that the message was put into, and what was put right on the way.
+
+    `finish` is the last thing to do before the answer is given: until then a retry is known for one.
+    """
 
     status: Status
     files: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
+    journal: Journal | None = None
+
+    def finish(self) -> None:
+        if self.journal is not None:
+            self.journal.remove(durable=False)
 
 
 class Work(Value):
@@ -83,7 +91,8 @@ def execute(verdict: Verdict, work: Work) -> Outcome:
         return Outcome(left_over)
     done, recovered = left_over
     wanted = _without(wanted, done)
-    journal = unfinished or (Journal(directory, work.key) if len(wanted) > 1 else None)
+    lasting = len(wanted) > 1 or any([location.format == MBOX for location, _ in wanted])
+    journal = unfinished or (Journal(directory, work.key) if lasting else None)
     prepared: list[Prepared] = []
     try:
         for location, delivery in wanted:
@@ -102,7 +111,7 @@ def execute(verdict: Verdict, work: Work) -> Outcome:
         one.close()
     if status.ok and verdict.outcome == DISCARD:
         status = stored("discarded")
-    return Outcome(status, files, tuple(recovered))
+    return Outcome(status, files, tuple(recovered), journal if status.ok else None)
 
 
 def _left_over(journal: Journal) -> tuple[list[Record], list[str]] | Status:
@@ -208,8 +217,6 @@ def _decided(prepared: list[Prepared], done: list[Record], journal: Journal | No
         status = one.commit()
         if not status.ok:
             return _undone(prepared, status, journal, done)
-    if journal is not None:
-        journal.remove(durable=False)
     return stored()
 
 

@@ -42,7 +42,9 @@ def tell(home: Home, store: Store, plan: Plan, host: str, now: float) -> str:
     data = _message(home, plan, host, now, state)
     verdict = Verdict(DELIVER, (Delivery(INBOX),))
     work = Work(Message.of(data), Held(data), Envelope(""), store, home.state.directory, host, now)
-    status = execute(verdict, work).status
+    outcome = execute(verdict, work)
+    outcome.finish()
+    status = outcome.status
     if not status.ok:
         home.state.forget_notices(state)
     return "told the user about the mistake" if status.ok else f"no notice: {status.line}"

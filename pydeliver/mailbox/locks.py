@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 
 from pydeliver.mailbox.names import LOCK
 from pydeliver.system.disk import CREATE, close_quietly, unlink_quietly, write_all
@@ -31,13 +32,14 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 class Dotlock:
     """The lock file of `name` in the directory open as `folder`, whose path is `directory`."""
 
-    __slots__ = ("_by_helper", "_directory", "_folder", "_inode", "_name", "told")
+    __slots__ = ("_by_helper", "_directory", "_folder", "_inode", "_name", "_taken", "told")
 
     def __init__(self, folder: int, directory: str, name: str) -> None:
         self._folder, self._directory = folder, directory
         self._name = name + LOCK
         self._inode = 0  # of our lock, while we have it
         self._by_helper = False
+        self._taken = 0.0
         self.told = ""  # whose lock was broken, for the log
 
     def take(self) -> bool:
@@ -49,10 +51,11 @@ class Dotlock:
             return self._take_by_helper()
         try:
             write_all(fd, _myself().encode() + b"\n")
+            entry = os.fstat(fd)
             refusal = self._link(own)
-            entry = os.stat(own, dir_fd=self._folder, follow_symlinks=False)
-            if entry.st_nlink == 2:  # whatever link(2) said: over NFS its answer may be lost, and asked for again
-                self._inode = entry.st_ino
+            # Over NFS the answer "done" may be lost, and asked for again: then the second name tells.
+            if refusal is None or os.stat(own, dir_fd=self._folder, follow_symlinks=False).st_nlink == 2:
+                self._inode, self._taken = entry.st_ino, time.monotonic()
                 return True
             if refusal is not None and refusal.errno != errno.EEXIST:
                 raise refusal
@@ -92,14 +95,26 @@ class Dotlock:
                 from pydeliver.system.program import run
 
                 run((HELPER, "-u", f"{self._directory}/{self._name}"), seconds=HELPER_SECONDS)
-            elif self._inode:
-                entry = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
-                # The number of an inode is soon used again.
-                if entry.st_ino == self._inode and _owner(self._name, self._folder) == _myself():
-                    os.unlink(self._name, dir_fd=self._folder)
+            elif self._inode and self._is_ours():
+                os.unlink(self._name, dir_fd=self._folder)
         except OSError:  # the next one finds a lock of a dead process
             pass
         self._by_helper, self._inode = False, 0
+
+    def _is_ours(self) -> bool:
+        """Whether the lock is still the one we made; while it is young, also where it can't be looked at.
+
+        Nobody breaks a young lock. The number of an inode is soon used again, so what the file says counts too.
+        """
+        young = time.monotonic() - self._taken < STALE_SECONDS / 2
+        try:
+            entry = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return young
+        owner = _owner(self._name, self._folder)
+        return entry.st_ino == self._inode and (owner == _myself() or (not owner and young))
 
     def _break_stale(self, server_now: float) -> None:
         """Remove the lock if it is stale; `server_now` is the time by the clock that dates files here.
@@ -154,7 +169,7 @@ def _owner(name: str, folder: int) -> str:
     except OSError:
         text = b""
     finally:
-        os.close(fd)
+        close_quietly(fd)
     return "".join([c for c in text.decode(errors="replace").strip() if c.isprintable()])
 
 

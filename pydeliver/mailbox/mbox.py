@@ -311,7 +311,7 @@ class Box:
 
     def cut(self, length: int, sync: str) -> bool:
         """Cut the file to `length`, unless somebody who knows no locks has appended. Raises OSError."""
-        size = os.fstat(self._fd).st_size
+        size = os.lseek(self._fd, 0, os.SEEK_END)
         if size > self.reach:
             return False
         if size > length:

@@ -33,7 +33,9 @@ def work(home: Path, message: bytes = BODY, recipient: str = "me@x") -> Work:
 
 
 def carry_out(home: Path, message: bytes = BODY, recipient: str = "me@x", rules: str = RULES) -> Outcome:
-    return execute(judge(rules), work(home, message, recipient))
+    outcome = execute(judge(rules), work(home, message, recipient))
+    outcome.finish()
+    return outcome
 
 
 def counts(home: Path) -> dict[str, int]:
@@ -51,13 +53,13 @@ def counts(home: Path) -> dict[str, int]:
 ONCE = {"": 1, ".A": 1, ".B": 1, "one": 1, "two": 1}
 
 
-def killed(home: Path, at: Callable[[pytest.MonkeyPatch], None]) -> None:
+def killed(home: Path, at: Callable[[pytest.MonkeyPatch], None], rules: str = RULES) -> None:
     """A delivery in a process of its own, which dies where `at` says."""
     if (child := os.fork()) == 0:
         try:
             with pytest.MonkeyPatch.context() as patch:
                 at(patch)
-                carry_out(home)
+                carry_out(home, rules=rules)
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -155,6 +157,17 @@ def test_a_journal_that_cannot_be_written_undoes_everything(tmp_path: Path) -> N
     (tmp_path / "state/journal").write_text("in the way")
     assert carry_out(tmp_path).status.exit_code == 75
     assert set(counts(tmp_path).values()) == {0}
+
+
+@pytest.mark.parametrize("rules", [RULES, 'file "mbox:~/one"\n'])
+def test_killed_behind_the_last_commit(tmp_path: Path, rules: str) -> None:
+    def before_the_answer(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(Outcome, "finish", lambda _: os._exit(0))
+
+    killed(tmp_path, before_the_answer, rules)
+    assert carry_out(tmp_path, rules=rules).status.ok
+    assert counts(tmp_path)["one"] == 1
+    assert set(counts(tmp_path).values()) <= {0, 1}
 
 
 def test_one_destination_needs_no_journal(tmp_path: Path) -> None:
