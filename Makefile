@@ -1,7 +1,7 @@
 # Short aliases; nothing here knows more than the tools it calls.
 BIN := .venv/bin
 
-.PHONY: check test demo bench
+.PHONY: check test demo bench torture
 
 check:
 	$(BIN)/ruff format --check
@@ -18,3 +18,6 @@ demo:
 bench:
 	$(BIN)/python -m tests.benchmarks.delivery
 	$(BIN)/python -m tests.benchmarks.rehearsal
+
+torture:
+	$(BIN)/python -m tests.torture

@@ -345,21 +345,24 @@ def make_private(path: str) -> None:
     One that exists must be a directory of this user's and no link, else PermissionError.
     """
     missing = []
-    while path and not os.path.lexists(path):
-        missing.append(path)
-        path = os.path.dirname(path)
+    while True:
+        try:
+            entry = os.lstat(path)
+            break
+        except FileNotFoundError:  # any other error is one
+            missing.append(path)
+            path = os.path.dirname(path)
     if not missing:
-        _refuse_foreign(path)
+        _refuse_foreign(path, entry)
     for directory in reversed(missing):
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:  # made by another delivery at the same moment
-            _refuse_foreign(directory)
+            _refuse_foreign(directory, os.lstat(directory))
         sync_directory(os.path.dirname(directory))
 
 
-def _refuse_foreign(path: str) -> None:
-    entry = os.lstat(path)
+def _refuse_foreign(path: str, entry: os.stat_result) -> None:
     if not stat.S_ISDIR(entry.st_mode):
         raise PermissionError(errno.EPERM, "not a directory", path)
     if entry.st_uid != os.geteuid():

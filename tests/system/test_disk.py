@@ -225,3 +225,14 @@ def test_every_failure_of_the_operating_system_is_a_reason_to_try_again() -> Non
         assert status.text == f"mailbox INBOX: {os.strerror(number)}"
     assert disk.failure(OSError(errno.EDQUOT, "x"), "y").code == "4.2.2"
     assert disk.failure(OSError(errno.ENOSPC, "x"), "y").code == "4.3.1"
+
+
+def test_a_directory_that_cannot_be_looked_at_is_an_error_and_no_endless_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str) -> os.stat_result:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr(os, "lstat", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        disk.make_private(str(tmp_path / "a" / "b"))

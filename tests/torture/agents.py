@@ -1,0 +1,233 @@
+"""The agents under torture, each set up to put every message into the boxes of one format, and the homes they use.
+
+Rivals run as copies without set-user-ID bits: they then do everything as the user, as pydeliver does, touch nothing
+of this machine's own mail, and can be traced and given a clock like any program.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.installation import Home, Installation
+from tests.torture import boxes
+from tests.torture.boxes import Box, Finding, Maildir, Mbox
+
+FORMATS: Final = ("maildir", "mbox", "mixed")
+PATIENCE: Final = 30  # seconds; what takes longer hangs
+RIVALS: Final = {
+    "procmail": "procmail",
+    "maildrop": "maildrop",
+    "fdm": "fdm",
+    "dovecot-lda": "/usr/lib/dovecot/dovecot-lda",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a program ended: its exit code, minus a signal's number, or None where it had to be killed."""
+
+    code: int | None
+    seconds: float
+    said: bytes
+
+
+@dataclass
+class Site:
+    """A folder that everyone may read: pydeliver installed, and copies of the rivals that this machine has."""
+
+    installation: Installation
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.programs = {}
+        for name, program in RIVALS.items():
+            if found := shutil.which(program):
+                copy = self.folder / name
+                shutil.copyfile(found, copy)
+                copy.chmod(0o755)
+                self.programs[name] = copy
+        self.careless = Path(shutil.copy(Path(__file__).with_name("careless.py"), self.folder))
+        self.careless.chmod(0o644)
+        python = f"{self.installation.python} -I"
+        traced = self.installation.launcher.read_text().replace(python, f"strace $TORTURE -- {python}", 1)
+        self.traced = self.folder / "traced-launcher"  # traces the interpreter, and leaves the shell in peace
+        self.traced.write_text(traced)
+        self.traced.chmod(0o755)
+
+    def place(self, agent: str, form: str, sync: str = "none", folder: Path | None = None) -> Place:
+        """A fresh home, where an agent delivers into boxes of a format."""
+        path = Path(tempfile.mkdtemp(prefix=f"{agent}-", dir=folder or self.folder))
+        return Place(self, agent, form, Home.make(path), sync)
+
+
+@dataclass
+class Place:
+    """An agent and a home with its boxes."""
+
+    site: Site
+    agent: str
+    form: str
+    home: Home
+    sync: str = "none"  # what the careless agent syncs
+    before: list[object] = field(default_factory=list)
+    patience: float = PATIENCE
+
+    def __post_init__(self) -> None:
+        self.mail = self.home.path / "Mail"
+        inbox, box, work = Maildir(self.mail / "in"), Mbox(self.mail / "box"), Maildir(self.mail / "in" / ".Work")
+        kinds: dict[str, list[Box]] = {"maildir": [inbox], "mbox": [box], "mixed": [box, inbox, work]}
+        self.boxes = kinds[self.form]
+        self.command = SETUPS[self.agent](self)
+        self.reset()
+
+    def reset(self, old: bool = True) -> None:
+        """Empty the boxes but for one message, and forget what deliveries remembered. Compiled rules stay."""
+        shutil.rmtree(self.home.path / ".local", ignore_errors=True)
+        self.empty()
+        self.home.folder("Mail")
+        for box in self.boxes:
+            box.seed(boxes.message(boxes.OLD, 3000) if old else b"")
+        self.own()
+        self.before = [box.snapshot() for box in self.boxes]
+
+    def empty(self) -> None:
+        """Leave no box at all: the next delivery makes it."""
+        for path in self.mail.iterdir() if self.mail.exists() else ():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        self.before = []
+
+    def own(self) -> None:
+        self.home.own(self.mail)
+        for path in self.mail.rglob("*"):
+            self.home.own(path)
+
+    def deliver(
+        self, message: bytes, *, strace: Sequence[str] = (), before: Sequence[str] = (), tries: int = 1, **more: str
+    ) -> Run:
+        """Deliver a message as an MTA does, traced or behind another command if need be, and again if it fails."""
+        process = self.start(strace=strace, before=before, **more)
+        begun = time.monotonic()
+        try:
+            said = process.communicate(message, self.patience)[1]
+            code: int | None = process.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, code = process.communicate()[1], None
+        if tries > 1 and code not in (0, None):
+            return self.deliver(message, strace=strace, before=before, tries=tries - 1, **more)
+        return Run(code, time.monotonic() - begun, said)
+
+    def start(self, *, strace: Sequence[str] = (), before: Sequence[str] = (), **more: str) -> subprocess.Popen[bytes]:
+        """Start a delivery in a session of its own, so that all of it can be killed at once."""
+        command = [*before, *self.command]
+        if strace and self.agent == "pydeliver":
+            command = [*before, str(self.site.traced)]
+            more["TORTURE"] = " ".join(strace)
+        elif strace:
+            command = [*before, "strace", *strace, "--", *self.command]
+        identity = {} if "setpriv" in before else self.home.identity
+        user = {"USER": "nobody", "LOGNAME": "nobody"}
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=self.home.environment(**user, **more),
+            cwd="/",
+            start_new_session=True,
+            **identity,
+        )
+
+    def find(self) -> list[Finding]:
+        return [box.find() for box in self.boxes]
+
+    def copies(self, token: str) -> list[int]:
+        return [found.tokens[token] for found in self.find()]
+
+    def untouched(self) -> bool:
+        """Whether every box is as it was, with no file in `tmp/` and no lock beside it."""
+        same = [box.snapshot() for box in self.boxes] == self.before
+        return same and not any(found.litter for found in self.find())
+
+    def intact(self) -> bool:
+        """Whether the old message is still there, byte for byte, and every other message whole."""
+        kept = all(box.intact(old) for box, old in zip(self.boxes, self.before, strict=True))
+        if self.agent == "dovecot-lda" and self.form == "mbox":  # writes the next UID into the first message
+            kept = all(found.tokens[boxes.OLD] == 1 for found in self.find())
+        return kept and not any(found.fragments for found in self.find())
+
+
+def _pydeliver(place: Place) -> list[str]:
+    target = {"maildir": "INBOX", "mbox": "mbox:~/Mail/box", "mixed": 'mbox:~/Mail/box", "INBOX", "Work'}[place.form]
+    place.home.rules(f'set mailboxes = "~/Mail/in"\nfile "{target}"\n')
+    return [str(place.site.installation.launcher)]
+
+
+def _procmail(place: Place) -> list[str]:
+    path = _path(place) + "/" * (place.form == "maildir")
+    rules = place.home.file("procmailrc", f"SHELL=/bin/sh\nDEFAULT={path}\nORGMAIL={path}\n")
+    return [str(place.site.programs["procmail"]), "-f", "jo@example.org", "-p", str(rules)]
+
+
+def _maildrop(place: Place) -> list[str]:
+    rules = place.home.file("mailfilter", f'to "{_path(place)}"\n')
+    return [str(place.site.programs["maildrop"]), str(rules)]
+
+
+def _fdm(place: Place) -> list[str]:
+    settings = f"""set lock-types fcntl dotlock
+set no-received
+account "stdin" stdin
+action "box" {place.form} "{_path(place)}"
+match all action "box"
+"""
+    rules = place.home.file("fdm.conf", settings)
+    return [str(place.site.programs["fdm"]), "-f", str(rules), "-m", "-a", "stdin", "fetch"]
+
+
+def _dovecot(place: Place) -> list[str]:
+    where = "maildir:~/Mail/in" if place.form == "maildir" else "mbox:~/folders:INBOX=~/Mail/box"
+    settings = f"""mail_location = {where}:INDEX=MEMORY
+log_path = /dev/null
+ssl = no
+mbox_write_locks = dotlock fcntl
+postmaster_address = postmaster@localhost
+"""
+    rules = place.home.file("dovecot.conf", settings)
+    return [str(place.site.programs["dovecot-lda"]), "-c", str(rules)]
+
+
+def _careless(place: Place) -> list[str]:
+    form = "mbox" if place.form == "mbox" else "maildir"
+    return [str(place.site.installation.python), "-I", "-S", str(place.site.careless), form, place.sync, _path(place)]
+
+
+def _path(place: Place) -> str:
+    return str(place.boxes[0].path)
+
+
+SETUPS: Final[dict[str, Callable[[Place], list[str]]]] = {
+    "careless": _careless,
+    "pydeliver": _pydeliver,
+    "procmail": _procmail,
+    "maildrop": _maildrop,
+    "fdm": _fdm,
+    "dovecot-lda": _dovecot,
+}
+
+
+def formats(agent: str, wanted: Iterable[str]) -> list[str]:
+    """The formats that an agent is tried in: only pydeliver writes to several boxes as one transaction."""
+    return [form for form in wanted if form != "mixed" or agent == "pydeliver"]

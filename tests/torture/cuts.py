@@ -1,0 +1,149 @@
+"""The power goes out at the instant of success (G1, G2): the disk's image is copied at exit 0, and the copy mounted.
+
+Every message is whole in its box there, into a box that is there already and into one that the delivery makes. The
+careless agents must lose all: without any sync, and, in a Maildir, with the file synced and the directory not.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.torture.agents import Place
+from tests.torture.bench import Bench, missing, settle, unproven
+from tests.torture.boxes import Finding, message
+from tests.torture.report import Row
+
+PART = "cuts"
+SAMPLES, SAMPLES_OF_RIVALS, CUTS = 4, 3, 1000
+BYTES = (1_000, 5_000, 40_000)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file system; `again` is how a copy of one is mounted beside it."""
+
+    name: str
+    program: str
+    megabytes: int
+    options: str = "loop"
+    again: str = "loop"
+
+
+KINDS = (
+    Kind("ext4", "ext4", 48),
+    Kind("ext4 noauto_da_alloc", "ext4", 48, "loop,noauto_da_alloc", "loop,noauto_da_alloc"),
+    Kind("xfs", "xfs", 320, "loop", "loop,nouuid"),
+    Kind("btrfs", "btrfs", 128),
+)
+
+
+@dataclass(frozen=True)
+class Disk:
+    kind: Kind
+    image: Path
+    mount: Path
+
+    def find_after_cut(self, place: Place) -> list[Finding]:
+        """What the place's boxes would hold if the power went out now."""
+        copy, after = self.image.with_suffix(".copy"), self.mount.with_suffix(".after")
+        after.mkdir(exist_ok=True)
+        command("cp", "--sparse=always", str(self.image), str(copy))
+        command("mount", "-o", self.kind.again, str(copy), str(after))
+        try:
+            return [type(box)(after / box.path.relative_to(self.mount)).find() for box in place.boxes]
+        finally:
+            command("umount", str(after))
+            copy.unlink()
+
+
+def command(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)
+
+
+class Unmountable(Exception):
+    """This machine mounts no such image."""
+
+
+@contextmanager
+def disk(kind: Kind, folder: Path) -> Generator[Disk]:
+    """A file system in an image, which itself is in memory. Raises Unmountable."""
+    if why := missing("mount", "mkfs." + kind.program, root=True):
+        raise Unmountable(why)
+    folder.mkdir()
+    made = Disk(kind, folder / "image", folder / "disk")
+    with ExitStack() as undo:
+        undo.callback(folder.rmdir)
+        try:
+            command("mount", "-t", "tmpfs", "-o", "size=2g,mode=755", "tmpfs", str(folder))
+            undo.callback(command, "umount", str(folder))
+            made.mount.mkdir()
+            with open(made.image, "wb") as image:
+                image.truncate(kind.megabytes << 20)
+            command(f"mkfs.{kind.program}", "-q", "-F" if kind.program == "ext4" else "-f", str(made.image))
+            command("mount", "-o", kind.options, str(made.image), str(made.mount))
+            undo.callback(command, "umount", str(made.mount))
+        except subprocess.CalledProcessError as error:
+            raise Unmountable(f"no {kind.name} image can be mounted here: {error.stderr.decode().strip()}") from error
+        yield made
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    for kind in KINDS:
+        try:
+            with disk(kind, bench.site.folder / kind.name.replace(" ", "-")) as made:
+                yield from on_disk(bench, made)
+        except Unmountable as why:
+            yield unproven(PART, kind.name, "pydeliver", str(why))
+
+
+def on_disk(bench: Bench, made: Disk) -> Iterator[Row]:
+    for agent, form in bench.cases():
+        if form == "mixed":
+            continue
+        if agent == "careless":
+            yield cut(bench, made, agent, form)
+            if form == "maildir":
+                yield cut(bench, made, agent, form, sync="file")
+            continue
+        yield cut(bench, made, agent, form)
+        yield cut(bench, made, agent, form, new=True)
+
+
+def cut(bench: Bench, made: Disk, agent: str, form: str, sync: str = "none", new: bool = False) -> Row:
+    case = f"{made.kind.name.replace('noauto_da_alloc', 'noauto')} {form}{' new' * new}"
+    row = Row(PART, case, agent if sync == "none" else f"careless/{sync}")
+    place = bench.site.place(agent, form, sync, made.mount)
+    settle(place)
+    sample = SAMPLES if agent == "pydeliver" else SAMPLES_OF_RIVALS
+    for number in range(bench.size(sample, CUTS // 2 if new else CUTS)):
+        if new:
+            place.empty()
+            command("sync", "-f", str(made.mount))
+        elif number % 100 == 0:
+            place.reset()
+            command("sync", "-f", str(made.mount))
+        token = f"n{number}"
+        done = place.deliver(message(token, BYTES[number % len(BYTES)]))
+        if done.code != 0:
+            row.tell(f"exit {done.code}")
+            continue
+        found = made.find_after_cut(place)
+        copies = [one.tokens[token] for one in found]
+        problems = ["lost"] * (0 in copies) + ["torn"] * any(one.fragments for one in found)
+        row.add(problems, f"cut {number}: {copies} copies")
+    if agent == "pydeliver" and row.told:
+        row.add(["not delivered"], f"{row.told}")
+    shutil.rmtree(place.home.path)
+    return harmless(row) if row.agent.startswith("careless") else row
+
+
+def harmless(row: Row) -> Row:
+    """A careless agent that lost less than everything means that the method sees less than a power cut would do."""
+    if row.bad["lost"] < row.runs:
+        row.bad.clear()
+    return row

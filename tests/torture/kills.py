@@ -1,0 +1,85 @@
+"""SIGKILL at every system call of a delivery (G5), then retries as an MTA makes them.
+
+After the kill: what was there is there, and of the new message a Maildir holds none or one, whole; an mbox may hold
+the beginning of it. After the retries: no such beginning, and the message exactly once in every box of a transaction;
+in a Maildir on its own twice only if the kill came after the link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.torture.agents import Place
+from tests.torture.bench import Bench, missing, settle, unproven
+from tests.torture.boxes import message
+from tests.torture.report import Row
+from tests.torture.tracing import Point, happened, inject, trace
+
+PART = "kills"
+BYTES = 75_000
+SAMPLES, SAMPLES_OF_RIVALS = 20, 20
+RETRIES = 5
+NEW = "new"
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    for agent, form in bench.cases():
+        if why := missing("strace"):
+            yield unproven(PART, form, agent, why)
+            continue
+        yield sweep(bench, agent, form)
+
+
+def sweep(bench: Bench, agent: str, form: str) -> Row:
+    """Kill one delivery at each of its system calls."""
+    row = Row(PART, form, agent)
+    sent = message(NEW, BYTES)
+    place = bench.site.place(agent, form)
+    settle(place)
+    points = trace(place, sent)
+    chosen = bench.sample(points, SAMPLES if agent == "pydeliver" else SAMPLES_OF_RIVALS, agent, form)
+    if agent != "pydeliver" or not bench.full:
+        chosen = list(dict.fromkeys([*chosen, *around_writes(points)]))
+    row.tell("points", len(points))
+
+    def try_one(place: Place, point: Point) -> None:
+        place.reset()
+        place.deliver(sent, strace=inject(place, point, "signal=KILL:when={}"))
+        if happened(place):
+            row.add(*judge(place, sent, f"{point[0]}:when={point[1]}", row))
+        else:
+            row.tell("not reached")
+
+    bench.on_all_cores(agent, form, chosen, try_one)
+    return row
+
+
+def around_writes(points: list[Point]) -> list[Point]:
+    """The points that matter most: those that change something on the disk, and what comes after the last."""
+    words = ("write", "sync", "link", "rename", "truncate", "flock", "mkdir")
+    matter = [point for point in points if any(word in point[0] for word in words)]
+    return [*matter, points[-1]]
+
+
+def judge(place: Place, sent: bytes, where: str, row: Row) -> tuple[list[str], str]:
+    """What is wrong after a kill and after the retries, and where it was."""
+    problems = []
+    killed = place.copies(NEW)
+    if torn := not place.intact():
+        row.tell("torn until retry") if place.form != "maildir" else problems.append("torn")
+    retry = place.deliver(sent, tries=RETRIES)
+    if retry.code != 0:
+        return [*problems, "stuck"], f"killed at {where}: {killed} copies, retry ends with {retry.code}"
+    row.told["slowest retry s"] = max(row.told.get("slowest retry s", 0), retry.seconds)
+    copies = place.copies(NEW)
+    if not place.intact():
+        problems.append("corrupt" if not torn else "torn for good")
+    if 0 in copies:
+        problems.append("lost")
+    once = [1] * len(copies)
+    if place.form == "maildir" and killed == [1]:
+        row.tell("twice", copies == [2])
+        once = copies if copies in ([1], [2]) else once
+    if copies != once and 0 not in copies:
+        problems.append("doubled when done" if killed == once else "doubled")
+    return problems, f"killed at {where}: {killed} copies, retried: {copies}"
