@@ -174,13 +174,13 @@ def find_store(settings: Mapping[str, Any], home: Home) -> Store:
     layout = settings["layout"] or (layout_of(root.rstrip("/")) if root else "")
     default = next(iter(settings.get("default", ())), "")
     if not default and layout == "maildir++":
-        default = root
+        default = f"{root.rstrip('/')}/"  # a Maildir, whatever is there
     default = home.expand(default or settings["default-mailbox"])
     if not default:
-        default = f"{home.path}/Maildir"
+        default = f"{home.path}/Maildir/"
         if home.spool and not os.path.isdir(default) and _is_own_file(home.spool, home.uid):
             default = f"mbox:{home.spool}"
-    root = root or (f"{home.path}/Maildir" if ":" in default else default)
+    root = root or (f"{home.path}/Maildir" if ":" in default else default.rstrip("/"))
     layout = layout or layout_of(root.rstrip("/"))
     sync, full, locks = settings["sync"], settings["over-quota"], settings["mbox-locks"]
     return Store(root, default, layout, sync, full, locks, home.path)

@@ -126,7 +126,10 @@ def _show_facts(made: Compiled, home: Home) -> None:
     if not made.distrusted and not any([path in files for path in (made.plan.files if made.plan else files)]):
         facts.append(("file", f"none: all mail is kept (`pydeliver init` writes {home.rules})"))
     if not isinstance(made.store, Status):
-        facts += [("mailboxes", f"{made.store.root} ({made.store.layout})"), ("default", made.store.default)]
+        facts += [
+            ("mailboxes", f"{made.store.root} ({made.store.layout})"),
+            ("default", made.store.default.rstrip("/")),
+        ]
     if made.plan is not None:
         facts.append(("me", ", ".join(made.plan.settings["me"]) or "the addresses that mail is sent to"))
     for name, value in facts:

@@ -442,9 +442,9 @@ def test_the_systems_mailbox_is_the_default_only_for_the_home_that_the_system_kn
     settings = site_settings.defaults() | {"layout": ""}
     known = Home("tester", os.getuid(), str(tmp_path), str(spool))
     assert find_store(settings, known).default == f"mbox:{spool}"
-    assert find_store(settings, Home("tester", os.getuid(), str(tmp_path))).default == f"{tmp_path}/Maildir"
+    assert find_store(settings, Home("tester", os.getuid(), str(tmp_path))).default == f"{tmp_path}/Maildir/"
     (tmp_path / "Maildir").mkdir()
-    assert find_store(settings, known).default == f"{tmp_path}/Maildir"
+    assert find_store(settings, known).default == f"{tmp_path}/Maildir/"
     entry = pwd.getpwuid(os.getuid())
     assert home_of(entry, entry.pw_dir).spool == f"/var/mail/{entry.pw_name}"
     assert home_of(entry, "/srv/virtual/alice").spool == ""

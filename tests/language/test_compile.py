@@ -133,7 +133,7 @@ set me = "{from}" | set me = ["a@b.c"]
 set mailboxes = "a" | set mailboxes = "/a"
     1:17+3 error bad-option: "a" is no place: write "~/Maildir" or a path from /
 set mailboxes = "~/a" as "mh" | set mailboxes = "~/a" as "nested"
-    1:23+2 error bad-option: write `set mailboxes = "~/Maildir"`; `as` takes "maildir++" or "nested"
+    1:23+2 error bad-option: write `set mailboxes = "~/Maildir"`; `as` takes "maildir++" or "nested" or "mbox"
 set default = "~/a" as "nested" | set default = "~/a"
     1:21+2 error bad-option: write `set default = "~/Maildir"`
 set default = "~/a"; set default = "~/b" | set default = "~/a"; set mailboxes = "~/b"
