@@ -125,6 +125,8 @@ class Place:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             said, code = process.communicate()[1], None
+            if process.stdin:
+                process.stdin.close()  # which a second communicate leaves open where the first was cut short
         if tries > 1 and code not in (0, None):
             return self.deliver(message, strace=strace, before=before, tries=tries - 1, **more)
         return Run(code, time.monotonic() - begun, said)

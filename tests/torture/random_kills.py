@@ -83,4 +83,6 @@ def killed(place: Place, sent: bytes, delay: float) -> int:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    if process.stdin:
+        process.stdin.close()  # which a second communicate leaves open where the first was cut short
     return process.returncode
