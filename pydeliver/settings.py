@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydeliver.status import Diagnostic, Value
 
+TIME_LIMIT = 300  # seconds of a delivery: shorter than any MTA's own limit, because Postfix bounces at its
 DEFAULT_PATH = "/etc/pydeliver/settings.toml"
 
 # What Postfix, OpenSMTPD, qmail, Courier and Exim tell about a message in the environment (MTA manuals).
@@ -84,7 +85,7 @@ SETTINGS = (
         "your mail server writes Return-Path and Delivered-To: believe them above the first Received",
         False,
     ),
-    Setting("time-limit", "seconds until a delivery gives up and asks for another try", 300),
+    Setting("time-limit", "seconds until a delivery gives up and asks for another try", TIME_LIMIT),
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -92,6 +93,15 @@ def _signals() -> Generator[None, None, None]:
     for number, handler in before.items():
         signal.signal(number, handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+@pytest.fixture(scope="module")
+def user() -> Generator[str, None, None]:
+    """A user of this machine, made by root and gone afterwards."""
+    name = f"pydeliver{os.getpid()}"
+    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
+    yield name
+    subprocess.run(["userdel", name], check=True)
 
 
 @pytest.fixture

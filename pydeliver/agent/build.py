@@ -52,13 +52,17 @@ class Library(Shelf):
 
 
 class Compiled(Value):
-    """What became of a user's rules: a plan when nothing is wrong, and all that there is to say about them."""
+    """What became of a user's rules: a plan when nothing is wrong, and all that there is to say about them.
+
+    `settings` are the site's alone.
+    """
 
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
     distrusted: tuple[Distrust, ...]
     store: Store | Status
     shelf: Shelf
+    settings: Mapping[str, object]
 
 
 class Kept(Library):
@@ -86,33 +90,34 @@ def compile_plan(home: Home, site: Site) -> Compiled:
     if isinstance(main, Distrust) and (main.kind != "absent" or site.required or home.state.has_rules()):
         if main.kind == "absent":
             shelf.distrusted.append(Distrust(site.rules, "absent", _gone(site)))
-        return Compiled(None, mistakes, tuple(shelf.distrusted), deferred(main.text, "4.3.5"), shelf)
+        return Compiled(None, mistakes, tuple(shelf.distrusted), deferred(main.text, "4.3.5"), shelf, settings)
     made = _compiled(home, site, shelf, main.data if isinstance(main, Trusted) else b"", settings)
     if not mistakes:
         return made
-    return Compiled(None, (*mistakes, *made.diagnostics), made.distrusted, made.store, shelf)
+    return Compiled(None, (*mistakes, *made.diagnostics), made.distrusted, made.store, shelf, settings)
 
 
-def _settings(shelf: Shelf, site: Site) -> tuple[dict[str, object], tuple[Diagnostic, ...]]:
+def _settings(shelf: Shelf, site: Site) -> tuple[Mapping[str, object], tuple[Diagnostic, ...]]:
     given = shelf.take(site.settings)
     if isinstance(given, Trusted):
         return site_settings.read(given.data, site.settings)
     return site_settings.defaults(), ()
 
 
-def _compiled(home: Home, site: Site, shelf: Library, data: bytes, settings: dict[str, object]) -> Compiled:
-    variables = (*site_settings.ENVIRONMENT, *settings["environment"])  # type: ignore[misc]
+def _compiled(home: Home, site: Site, shelf: Library, data: bytes, site_alone: Mapping[str, object]) -> Compiled:
+    variables = (*site_settings.ENVIRONMENT, *site_alone["environment"])  # type: ignore[misc]
     compiled = compile_rules(site.rules, data, shelf, variables, _tables(home))
-    settings |= {name: values for name, (values, _) in compiled.options.items()}
-    settings["me"] = settings.get("me", ())
-    settings["layout"] = compiled.options.get("mailboxes", ((), ""))[1]
+    layout = compiled.options.get("mailboxes", ((), ""))[1]
+    settings = (
+        dict(site_alone) | {"me": (), "layout": layout} | {name: each for name, (each, _) in compiled.options.items()}
+    )
     store = find_store(settings, home)
     plan = Plan(compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items()))
     order = {path: number for number, path in enumerate(compiled.files)}
     found = (*compiled.diagnostics, *_bad_names(plan, store, shelf))
     diagnostics = tuple(sorted(found, key=lambda one: (order.get(one.file, -1), one.line, one.column)))
     whole = not shelf.distrusted and not any([one.severity == "error" for one in diagnostics])
-    return Compiled(plan if whole else None, diagnostics, tuple(shelf.distrusted), store, shelf)
+    return Compiled(plan if whole else None, diagnostics, tuple(shelf.distrusted), store, shelf, site_alone)
 
 
 def _gone(site: Site) -> str:
@@ -215,10 +220,9 @@ def _last_good(home: Home, site: Site, made: Compiled, told: str) -> Plan | None
     if not _is_users_mistake(site, made):
         return None
     kept = home.state.kept_rules()
-    settings, _ = _settings(Shelf(home), site)
     if site.rules not in kept:
         return None
-    good = _compiled(home, site, Kept(home, kept), kept[site.rules], settings).plan
+    good = _compiled(home, site, Kept(home, kept), kept[site.rules], made.settings).plan
     if good is None:  # a newer release, or a new policy
         return None
     sources, globs = tuple(made.shelf.sources.items()), tuple(made.shelf.globs.items())
@@ -228,10 +232,9 @@ def _last_good(home: Home, site: Site, made: Compiled, told: str) -> Plan | None
 
 def _unsorted(home: Home, site: Site, made: Compiled) -> Plan | None:
     """No rules at all, where the site wants mail kept rather than waiting."""
-    settings, _ = _settings(Shelf(home), site)
-    if settings["broken-rules"] != "keep" or not _is_users_mistake(site, made):
+    if made.settings["broken-rules"] != "keep" or not _is_users_mistake(site, made):
         return None
-    settings |= {"me": (), "layout": ""}
+    settings = {**made.settings, "me": (), "layout": ""}
     sources, globs = tuple(made.shelf.sources.items()), tuple(made.shelf.globs.items())
     return Plan((), settings, (), sources, globs, _told(made))
 

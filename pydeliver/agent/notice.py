@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from base64 import b64encode
-from hashlib import blake2b
 
 from pydeliver.agent.rules import Home
+from pydeliver.mail.edit import Edit, edited
 from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import Message
 from pydeliver.mailbox.names import INBOX, Store
-from pydeliver.plan import Plan
+from pydeliver.plan import Plan, content_digest
 from pydeliver.system.spool import Held
 from pydeliver.transport import Work, execute
 from pydeliver.verdict import DELIVER, Delivery, Verdict
@@ -33,7 +32,7 @@ _KEEPING = "Until it is mended, mail is kept here unsorted."
 
 def tell(home: Home, store: Store, plan: Plan, host: str, now: float) -> str:
     """Put the notice into the inbox, unless this broken state was told before. Returns what was done, for the log."""
-    state = blake2b(repr(plan.sources).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    state = content_digest(repr(plan.sources).encode("utf-8", "surrogateescape"))[:16].hex()
     try:
         if not home.state.claim_notice(state):
             return ""
@@ -59,20 +58,11 @@ def _message(home: Home, plan: Plan, host: str, now: float, state: str) -> bytes
         f"Date: {date}\n"
         f"From: pydeliver <{home.user}@{host}>\n"
         f"To: {home.user}@{host}\n"
-        f"Subject: {_word(subject)}\n"
         f"Message-ID: <pydeliver.{state}.{int(now)}@{host}>\n"
         "Auto-Submitted: auto-generated\n"
         "MIME-Version: 1.0\n"
         "Content-Type: text/plain; charset=utf-8\n"
         "Content-Transfer-Encoding: 8bit\n\n"
     )
-    return head.encode("ascii", "replace") + text.encode("utf-8", "replace")
-
-
-def _word(text: str) -> str:
-    """A subject on one line: as it is, or as encoded words (RFC 2047), each of whole characters."""
-    line = "".join([c if c.isprintable() else " " for c in text])
-    if line.isascii():
-        return line
-    pieces = [line[at : at + 10] for at in range(0, len(line), 10)]
-    return "\n ".join([f"=?utf-8?b?{b64encode(piece.encode('utf-8', 'replace')).decode()}?=" for piece in pieces])
+    titled = edited(head.encode("ascii", "replace"), (Edit("add", "Subject", subject),))
+    return titled + text.encode("utf-8", "replace")

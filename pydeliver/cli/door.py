@@ -16,7 +16,7 @@ from pydeliver.agent.rules import Home, Site, find_home, home_of
 from pydeliver.cli import options
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.memory import tell_syslog
-from pydeliver.settings import DEFAULT_PATH
+from pydeliver.settings import DEFAULT_PATH, TIME_LIMIT
 from pydeliver.status import Status, Value, deferred, refused
 from pydeliver.system import alarm, privilege
 from pydeliver.system.disk import Trusted, read_trusted
@@ -26,7 +26,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-TIME_LIMIT = 300  # seconds: shorter than any MTA's own limit, because Postfix bounces at its
 STDIN = 0
 
 # Variables of procmail's rc files: as arguments they are settings there, and must not be taken for values here.

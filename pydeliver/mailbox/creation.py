@@ -11,10 +11,12 @@ import errno
 import os
 import stat
 
-from pydeliver.system.disk import append_line, enter_directory, sync_descriptor, sync_directory
+from pydeliver.system.disk import append_line, close_quietly, enter_directory, sync_descriptor, sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydeliver.mailbox.names import Location
 
 _PARTS = ("cur", "new", "tmp")
@@ -62,6 +64,24 @@ def make_base(base: str) -> int:
         raise FileNotFoundError(errno.ENOENT, "the directory above it does not exist") from None
     sync_directory(above)
     return enter_directory(base)
+
+
+def enter(base: str, parts: Sequence[str]) -> int:
+    """Open the directory at `parts` below `base`, each judged, and made if it is missing. Raises OSError."""
+    folder = make_base(base)
+    try:
+        for part in parts:
+            try:
+                inner = enter_directory(part, folder)
+            except FileNotFoundError:
+                make_directory(part, folder)
+                inner = enter_directory(part, folder)
+            os.close(folder)
+            folder = inner
+    except BaseException:
+        close_quietly(folder)
+        raise
+    return folder
 
 
 def make_directory(name: str, parent: int) -> bool:

@@ -25,6 +25,7 @@ from pydeliver.system.disk import (
     close_quietly,
     enter_directory,
     failure,
+    names_file,
     sync_descriptor,
     sync_directory,
     unlink_quietly,
@@ -249,7 +250,7 @@ class Prepared:
                 return False
             raise
         entry = os.fstat(spool.descriptor)
-        if _is(self._temporary, self._tmp, (entry.st_dev, entry.st_ino)):
+        if names_file(self._temporary, self._tmp, (entry.st_dev, entry.st_ino)):
             return True
         os.unlink(self._temporary, dir_fd=self._tmp)  # the name had come to mean something else
         return False
@@ -288,7 +289,9 @@ class Prepared:
         try:
             os.link(self._temporary, self.name, src_dir_fd=self._tmp, dst_dir_fd=self._target, follow_symlinks=False)
         except FileExistsError:
-            if not _is(self.name, self._target, self._identity):  # NFS: done, but the answer was lost and asked again
+            if not names_file(
+                self.name, self._target, self._identity
+            ):  # NFS: done, but the answer was lost and asked again
                 raise
         except OSError as error:
             if error.errno not in _NO_LINKS:
@@ -298,7 +301,7 @@ class Prepared:
 
     def rollback(self) -> None:
         """Take everything of this message back, also after a commit, unless a reader has moved it by now."""
-        if self._target >= 0 and self.name and _is(self.name, self._target, self._identity):
+        if self._target >= 0 and self.name and names_file(self.name, self._target, self._identity):
             unlink_quietly(self.name, self._target)
             try:
                 sync_descriptor(self._target)
@@ -339,14 +342,6 @@ def unique_name(host: str, now: float, attempt: int = 0) -> str:
     seconds = int(now)
     micro = int((now - seconds) * 1_000_000)
     return f"{seconds}.M{micro}P{os.getpid()}Q{attempt}R{os.urandom(8).hex()}.{safe[:HOST_BYTES]}"
-
-
-def _is(name: str, directory: int, identity: tuple[int, int]) -> bool:
-    try:
-        entry = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
-        return False
-    return (entry.st_dev, entry.st_ino) == identity
 
 
 # -- keywords ---------------------------------------------------------------------------------------------------

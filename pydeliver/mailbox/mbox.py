@@ -17,6 +17,8 @@ import stat
 import time
 
 from pydeliver.mailbox import notes as tails
+from pydeliver.mailbox.creation import enter
+from pydeliver.mailbox.keywords import atoms
 from pydeliver.mailbox.locks import Dotlock, lock_file
 from pydeliver.mailbox.mboxrd import from_line, quoted
 from pydeliver.mailbox.names import MBOX
@@ -64,7 +66,7 @@ def prepare(
     try:
         problem = prepared.open(beside, notes)
         if problem is None:
-            prepared.write(form(_keywords(labels)), from_line(sender, now), notes)
+            prepared.write(form(atoms(labels)), from_line(sender, now), notes)
     except OSError as error:
         problem = failure(error, f"mailbox {location.name}")
     except BaseException:
@@ -74,14 +76,6 @@ def prepare(
         prepared.rollback()
         return problem
     return prepared
-
-
-def _keywords(labels: tuple[str, ...]) -> tuple[str, ...]:
-    if not labels:
-        return ()
-    from pydeliver.mailbox.keywords import atoms
-
-    return atoms(labels)
 
 
 def was_done(record: Record) -> bool | None:
@@ -336,31 +330,6 @@ class Box:
         if self._folder >= 0:
             close_quietly(self._folder)
             self._folder = -1
-
-
-def enter(base: str, parts: Sequence[str]) -> int:
-    """Open the directory at `parts` below `base`, each judged, and made if it is missing. Raises OSError."""
-    try:
-        folder = enter_directory(base)
-    except FileNotFoundError:
-        from pydeliver.mailbox import creation
-
-        folder = creation.make_base(base)
-    try:
-        for part in parts:
-            try:
-                inner = enter_directory(part, folder)
-            except FileNotFoundError:
-                from pydeliver.mailbox import creation
-
-                creation.make_directory(part, folder)
-                inner = enter_directory(part, folder)
-            os.close(folder)
-            folder = inner
-    except BaseException:
-        close_quietly(folder)
-        raise
-    return folder
 
 
 def judge(entry: os.stat_result) -> None:

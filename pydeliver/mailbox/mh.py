@@ -12,14 +12,16 @@ import os
 import stat
 import time
 
+from pydeliver.mailbox.creation import enter
+from pydeliver.mailbox.keywords import atoms
 from pydeliver.mailbox.maildir import LEFTOVER_SECONDS, unique_name
-from pydeliver.mailbox.mbox import enter
 from pydeliver.mailbox.names import MH
 from pydeliver.status import Status, stored
 from pydeliver.system.disk import (
     CREATE,
     close_quietly,
     failure,
+    names_file,
     sync_descriptor,
     sync_directory,
     unlink_quietly,
@@ -60,7 +62,7 @@ def prepare(
     prepared = Prepared(location, "S" in flags)
     try:
         prepared.open()
-        prepared.write(form(_keywords(labels)), host, now)
+        prepared.write(form(atoms(labels)), host, now)
     except OSError as error:
         prepared.rollback()
         return failure(error, f"mailbox {location.name}")
@@ -68,14 +70,6 @@ def prepare(
         prepared.rollback()
         raise
     return prepared
-
-
-def _keywords(labels: tuple[str, ...]) -> tuple[str, ...]:
-    if not labels:
-        return ()
-    from pydeliver.mailbox.keywords import atoms
-
-    return atoms(labels)
 
 
 def was_done(record: Record) -> bool | None:
@@ -168,22 +162,17 @@ class Prepared:
             try:
                 os.link(self._temporary, str(number), src_dir_fd=self._folder, dst_dir_fd=self._folder)
             except FileExistsError:
-                if not self._is_mine(str(number)):  # else NFS: done, but the answer was lost and asked again
+                if not names_file(
+                    str(number), self._folder, self._identity
+                ):  # else NFS: done, but the answer was lost and asked again
                     continue
             self._name = str(number)
             return
         raise FileExistsError(errno.EEXIST, "no unused number was found")
 
-    def _is_mine(self, name: str) -> bool:
-        try:
-            entry = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
-        except OSError:
-            return False
-        return (entry.st_dev, entry.st_ino) == self._identity
-
     def rollback(self) -> None:
         """Take the message back, also after a commit, unless a reader has moved it by now."""
-        if self._name and self._is_mine(self._name):
+        if self._name and names_file(self._name, self._folder, self._identity):
             unlink_quietly(self._name, self._folder)
             try:
                 sync_descriptor(self._folder)

@@ -369,6 +369,15 @@ def _refuse_foreign(path: str, entry: os.stat_result) -> None:
         raise PermissionError(errno.EPERM, "belongs to another user", path)
 
 
+def names_file(name: str, directory: int, identity: tuple[int, int]) -> bool:
+    """Whether a name in an open directory still means the file of this device and inode."""
+    try:
+        entry = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return (entry.st_dev, entry.st_ino) == identity
+
+
 def unlink_quietly(path: str, dir_fd: int | None = None) -> None:
     """Clean up beside something that matters more, be it the success or the failure that is being told."""
     try:

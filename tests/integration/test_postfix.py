@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -33,15 +32,6 @@ if not postfix.MASTER.exists():
     pytest.skip("Postfix is not installed", allow_module_level=True)
 
 each_way = pytest.mark.parametrize("domain", [DOMAIN, PIPED])
-
-
-@pytest.fixture(scope="module")
-def user() -> Generator[str]:
-    """A user of this machine, for whom Postfix may deliver."""
-    name = f"pydeliver{os.getpid()}"
-    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
-    yield name
-    subprocess.run(["userdel", name], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -24,17 +24,6 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to other 
 NOBODY = 65534
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Path:
-    (tmp_path / "Mail").mkdir()
-    return tmp_path / "Mail" / "box"
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mbox, "PATIENCE", 0.05)
-
-
 HOLDER = """
 import fcntl, os, sys
 file = open(sys.argv[1], "r+b")

@@ -39,17 +39,6 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to other 
 NOBODY = 65534
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Path:
-    (tmp_path / "Mail").mkdir()
-    return tmp_path / "Mail" / "box"
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mbox, "PATIENCE", 0.05)
-
-
 @pytest.mark.parametrize("sync", ["full", "file", "none"])
 def test_a_committed_message_is_there_between_a_from_line_and_an_empty_line(box: Path, sync: str) -> None:
     made = deliver(box, sync=sync)

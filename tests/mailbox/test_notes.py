@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Path:
-    (tmp_path / "Mail").mkdir()
-    return tmp_path / "Mail" / "box"
-
-
 @pytest.mark.parametrize("before", [b"", OLD, OLD[:-2]])
 def test_a_torn_tail_goes_with_the_next_delivery(box: Path, before: bytes) -> None:
     box.write_bytes(before)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -27,14 +25,6 @@ VARIABLES = (
     "PYTHONTRACEMALLOC PYTHONPROFILEIMPORTTIME PYTHONIOENCODING PYTHONCASEOK GCONV_PATH LOCPATH "
     "NLSPATH ENV BASH_ENV IFS CDPATH"
 ).split()
-
-
-@pytest.fixture(scope="module")
-def user() -> Generator[str]:
-    name = f"pydeliverd{os.getpid()}"
-    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
-    yield name
-    subprocess.run(["userdel", name], check=True)
 
 
 @pytest.fixture

@@ -98,6 +98,13 @@ def bench(full: bool = False, seed: int = 0) -> Generator[Bench]:
         yield Bench(Site(install(folder / "site"), folder), full, seed)
 
 
+def traced(bench: Bench, part: str, sweep: Callable[[Bench, str, str], Row]) -> Iterator[Row]:
+    """A row for each case of a part that needs strace."""
+    for agent, form in bench.cases():
+        why = missing("strace")
+        yield unproven(part, form, agent, why) if why else sweep(bench, agent, form)
+
+
 def unproven(part: str, case: str, agent: str, why: str) -> Row:
     return Row(part, case, agent, unproven=why)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.torture.agents import Place
-from tests.torture.bench import Bench, missing, settle, unproven
+from tests.torture.bench import Bench, settle, traced
 from tests.torture.boxes import message
 from tests.torture.report import Row
 from tests.torture.tracing import FILE_CALLS, Point, happened, inject, trace
@@ -26,11 +26,7 @@ Fault = tuple[Point, str, str]  # where, the error, strace's word for how often
 
 
 def run(bench: Bench) -> Iterator[Row]:
-    for agent, form in bench.cases():
-        if why := missing("strace"):
-            yield unproven(PART, form, agent, why)
-            continue
-        yield sweep(bench, agent, form)
+    return traced(bench, PART, sweep)
 
 
 def sweep(bench: Bench, agent: str, form: str) -> Row:
