@@ -18,6 +18,7 @@ demo:
 bench:
 	$(BIN)/python -m tests.benchmarks.delivery
 	$(BIN)/python -m tests.benchmarks.rehearsal
+	$(BIN)/python -m tests.benchmarks.large_messages
 
 torture:
 	$(BIN)/python -m tests.torture

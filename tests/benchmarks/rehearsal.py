@@ -1,4 +1,4 @@
-"""How fast `try` goes through 5,296 real messages with twenty rules, and the memory of one large delivery.
+"""How fast `try` goes through 5,296 real messages with twenty rules.
 
 Run from the top of the checkout: `python -m tests.benchmarks.rehearsal`.
 """
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests import corpora
-from tests.installation import Home, Installation, install, public_folder
-from tests.realfs.test_large_message import LIMIT_KB, deliver_large
+from tests.installation import Installation, install, public_folder
 
 RULES: Final = Path(__file__).parent / "twenty.rules"
 GOAL: Final = 3000  # messages a second on one core
@@ -47,17 +46,9 @@ def rehearse(installation: Installation, folder: Path) -> None:
     print(f"  goal: at least {GOAL} a second on one core")
 
 
-def large(installation: Installation, folder: Path) -> None:
-    code, peak = deliver_large(installation, Home.make(folder / "home"))
-    print(f"a message of 100 MB: exit {code}, peak memory {peak / 1024:.1f} MB")
-    print(f"  goal: at most {LIMIT_KB / 1024:.0f} MB")
-
-
 def main() -> None:
     with public_folder() as folder:
-        installation = install(folder / "site")
-        rehearse(installation, folder)
-        large(installation, folder)
+        rehearse(install(folder / "site"), folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Every message of the corpora goes through the launcher into a Maildir and is found there, byte for byte."""
+"""Every message of the corpora goes through the launcher into a Maildir and an mbox and is found there (G12).
+
+Byte for byte; in an mbox once its quoting is undone and the fields that spoke of another mailbox have their names back.
+A message whose last line doesn't end gets a line feed there.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from pydeliver.mailbox import reader
 from tests.installation import Home, Installation
 
 # The line that an mbox file or an MTA puts before a message, and which is no part of it.
 FROM_LINE = re.compile(rb"\A>?From [^\n]*\n")
+RENAMED = re.compile(rb"^X-Original-(?=(X-)?(Status|Keywords|UID|IMAP(base)?):|Content-Length:)", re.M | re.I)
 
 
 def deliver_all(installation: Installation, home: Home, paths: list[Path]) -> list[CompletedProcess[bytes]]:
@@ -26,11 +32,13 @@ def deliver_all(installation: Installation, home: Home, paths: list[Path]) -> li
 
 
 @pytest.mark.parametrize("corpus", ["spam_assassin", "cpython_messages"])
+@pytest.mark.parametrize("form", ["maildir", "mbox"])
 def test_every_message_is_stored_as_it_was_received(
-    installation: Installation, home: Home, request: pytest.FixtureRequest, corpus: str
+    installation: Installation, home: Home, request: pytest.FixtureRequest, corpus: str, form: str
 ) -> None:
     paths: list[Path] = request.getfixturevalue(corpus)
-    home.rules("")
+    home.rules("" if form == "maildir" else 'file "mbox:~/Mail/inbox"\n')
+    home.folder("Mail")
     outcomes = deliver_all(installation, home, paths)
     spoken = {
         path.name: (done.returncode, done.stdout, done.stderr)
@@ -39,5 +47,13 @@ def test_every_message_is_stored_as_it_was_received(
     }
     assert spoken == {}
     received = Counter(FROM_LINE.sub(b"", path.read_bytes()) for path in paths)
-    assert Counter(home.messages().values()) == received
-    assert home.unfinished() == []
+    if form == "maildir":
+        assert Counter(home.messages().values()) == received
+        assert home.unfinished() == []
+    else:
+        found = [entry.source.read(0, entry.source.size) for entry in reader.entries(str(home.path / "Mail/inbox"))]
+        assert Counter(RENAMED.sub(b"", one) for one in found) == Counter(ended(one) for one in received.elements())
+
+
+def ended(message: bytes) -> bytes:
+    return message if message.endswith(b"\n") else message + b"\n"

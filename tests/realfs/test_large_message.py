@@ -23,21 +23,20 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 """
 
 
-def write_large(path: Path, line: bytes) -> None:
+def write_large(path: Path, line: bytes, megabytes: int = 100) -> None:
+    """A message whose body is the same line again and again; `line` without a line feed makes one line of it all."""
     chunk = line * (MEGABYTE // len(line))
     with path.open("wb") as file:
         file.write(b"From: Jo <jo@example.org>\nSubject: large\n\n")
-        for _ in range(100 * MEGABYTE // len(chunk) + 1):
+        for _ in range(megabytes * MEGABYTE // len(chunk) + 1):
             file.write(chunk)
 
 
-def deliver_large(installation: Installation, home: Home, line: bytes = LINE) -> tuple[int, int]:
-    """Deliver `large.eml`, written into the home: the exit code, and the peak memory in KB of the largest process."""
-    message = home.path / "large.eml"
-    write_large(message, line)
+def measure(installation: Installation, home: Home, message: Path, *command: str | Path) -> tuple[int, int]:
+    """Run a command with a message on its stdin: the exit code, and the peak memory in KB of the largest process."""
     with message.open("rb") as stdin:
         done = subprocess.run(
-            [installation.python, "-I", "-c", MEASURE, installation.launcher],
+            [installation.python, "-I", "-c", MEASURE, *command],
             stdin=stdin,
             stdout=subprocess.PIPE,
             env=home.environment(),
@@ -51,9 +50,11 @@ def deliver_large(installation: Installation, home: Home, line: bytes = LINE) ->
 
 @pytest.mark.parametrize("line", [LINE, b"x"], ids=["in lines", "in one line"])
 def test_a_message_of_100_mb_is_delivered_in_64_mb(installation: Installation, home: Home, line: bytes) -> None:
-    code, peak = deliver_large(installation, home, line)
+    message = home.path / "large.eml"
+    write_large(message, line)
+    code, peak = measure(installation, home, message, installation.launcher)
     assert code == 0
     assert peak <= LIMIT_KB
     (stored,) = (home.path / "Maildir" / "new").iterdir()
-    assert filecmp.cmp(stored, home.path / "large.eml", shallow=False)
+    assert filecmp.cmp(stored, message, shallow=False)
     assert home.unfinished() == []
