@@ -23,6 +23,7 @@ from tests.torture.boxes import Box, Finding, Maildir, Mbox
 
 FORMATS: Final = ("maildir", "mbox", "mixed")
 PATIENCE: Final = 30  # seconds; what takes longer hangs
+SLEEP: Final = 1  # seconds that procmail and maildrop wait for a lock before they look again; theirs are 8 and 5
 RIVALS: Final = {
     "procmail": "procmail",
     "maildrop": "maildrop",
@@ -179,12 +180,12 @@ def _pydeliver(place: Place) -> list[str]:
 
 def _procmail(place: Place) -> list[str]:
     path = _path(place) + "/" * (place.form == "maildir")
-    rules = place.home.file("procmailrc", f"SHELL=/bin/sh\nDEFAULT={path}\nORGMAIL={path}\n")
+    rules = place.home.file("procmailrc", f"SHELL=/bin/sh\nLOCKSLEEP={SLEEP}\nDEFAULT={path}\nORGMAIL={path}\n")
     return [str(place.site.programs["procmail"]), "-f", "jo@example.org", "-p", str(rules)]
 
 
 def _maildrop(place: Place) -> list[str]:
-    rules = place.home.file("mailfilter", f'to "{_path(place)}"\n')
+    rules = place.home.file("mailfilter", f'LOCKSLEEP={SLEEP}\nto "{_path(place)}"\n')
     return [str(place.site.programs["maildrop"]), str(rules)]
 
 

@@ -19,12 +19,12 @@ from tests.torture.report import Row
 
 Point = TypeVar("Point")
 JOBS = os.cpu_count() or 1
-PATIENCE_WITH_RIVALS = 5  # seconds, in a sample
+PATIENCE_WITH_RIVALS = 5  # seconds
 
 
 @dataclass
 class Bench:
-    """`agents` are tried in `formats`, with few samples or, if `full`, with as many as the goals name."""
+    """`agents` are tried in `formats`, by samples; pydeliver, if `full`, as often as the goals say."""
 
     site: Site
     full: bool = False
@@ -39,14 +39,17 @@ class Bench:
                 for form in formats(agent, self.formats):
                     yield agent, form
 
-    def size(self, sample: int, full: int) -> int:
-        return full if self.full else sample
+    def goes_all_the_way(self, agent: str) -> bool:
+        return self.full and agent == "pydeliver"
 
-    def sample(self, points: Sequence[Point], count: int, *salt: str) -> list[Point]:
-        """All points if `full`, else some of them, spread over all: the same for the same seed."""
-        if self.full or len(points) <= count:
+    def size(self, agent: str, sample: int, full: int) -> int:
+        return full if self.goes_all_the_way(agent) else sample
+
+    def sample(self, agent: str, points: Sequence[Point], count: int, *salt: str) -> list[Point]:
+        """All points for who goes all the way, else some, spread over all: the same for the same seed."""
+        if self.goes_all_the_way(agent) or len(points) <= count:
             return list(points)
-        chance = self.chance(*salt)
+        chance = self.chance(agent, *salt)
         step = len(points) / count
         return [points[int(step * (number + chance.random()))] for number in range(count)]
 
@@ -62,7 +65,7 @@ class Bench:
 
         def work() -> None:
             place = self.site.place(agent, form)
-            if agent != "pydeliver" and not self.full:
+            if agent != "pydeliver":
                 place.patience = PATIENCE_WITH_RIVALS
             settle(place)
             while True:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.torture.agents import Place
-from tests.torture.bench import Bench, missing, settle, unproven
+from tests.torture.bench import JOBS, Bench, missing, settle, unproven
 from tests.torture.boxes import Finding, message
 from tests.torture.report import Row
 
 PART = "cuts"
-SAMPLES, SAMPLES_OF_RIVALS, CUTS = 4, 3, 1000
+SAMPLES = 4
+CUTS = {"maildir": 1000, "mbox": 250, "maildir new": 125, "mbox new": 125}  # on each file system: G1, and G2
 BYTES = (1_000, 5_000, 40_000)
 
 
@@ -93,12 +96,17 @@ def disk(kind: Kind, folder: Path) -> Generator[Disk]:
 
 
 def run(bench: Bench) -> Iterator[Row]:
-    for kind in KINDS:
-        try:
-            with disk(kind, bench.site.folder / kind.name.replace(" ", "-")) as made:
-                yield from on_disk(bench, made)
-        except Unmountable as why:
-            yield unproven(PART, kind.name, "pydeliver", str(why))
+    with ThreadPoolExecutor(JOBS) as pool:
+        for rows in pool.map(partial(on_kind, bench), KINDS):
+            yield from rows
+
+
+def on_kind(bench: Bench, kind: Kind) -> list[Row]:
+    try:
+        with disk(kind, bench.site.folder / kind.name.replace(" ", "-")) as made:
+            return list(on_disk(bench, made))
+    except Unmountable as why:
+        return [unproven(PART, kind.name, "pydeliver", str(why))]
 
 
 def on_disk(bench: Bench, made: Disk) -> Iterator[Row]:
@@ -115,12 +123,15 @@ def on_disk(bench: Bench, made: Disk) -> Iterator[Row]:
 
 
 def cut(bench: Bench, made: Disk, agent: str, form: str, sync: str = "none", new: bool = False) -> Row:
-    case = f"{made.kind.name.replace('noauto_da_alloc', 'noauto')} {form}{' new' * new}"
-    row = Row(PART, case, agent if sync == "none" else f"careless/{sync}")
+    how = f"{form} new" if new else form
+    row = Row(
+        PART,
+        f"{made.kind.name.replace('noauto_da_alloc', 'noauto')} {how}",
+        agent if sync == "none" else f"careless/{sync}",
+    )
     place = bench.site.place(agent, form, sync, made.mount)
     settle(place)
-    sample = SAMPLES if agent == "pydeliver" else SAMPLES_OF_RIVALS
-    for number in range(bench.size(sample, CUTS // 2 if new else CUTS)):
+    for number in range(bench.size(agent, SAMPLES, CUTS[how])):
         if new:
             place.empty()
             command("sync", "-f", str(made.mount))

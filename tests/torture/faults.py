@@ -39,9 +39,9 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
     faults = [(point, error, often) for point in points for error in ERRORS for often in ("once", "on")]
     late = [fault for fault in faults if matters(fault[0])]
     samples = SAMPLES if agent == "pydeliver" else SAMPLES_OF_RIVALS
-    chosen = bench.sample(faults, samples, agent, form)
-    if not bench.full:
-        chosen += bench.sample(late, samples, "late", agent, form)
+    chosen = bench.sample(agent, faults, samples, form)
+    if not bench.goes_all_the_way(agent):
+        chosen += bench.sample(agent, late, samples, "late", form)
 
     def try_one(place: Place, fault: Fault) -> None:
         point, error, _ = fault

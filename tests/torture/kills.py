@@ -17,7 +17,7 @@ from tests.torture.tracing import Point, happened, inject, trace
 
 PART = "kills"
 BYTES = 75_000
-SAMPLES, SAMPLES_OF_RIVALS = 20, 20
+SAMPLES = 20
 RETRIES = 5
 NEW = "new"
 
@@ -33,8 +33,8 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
     place = bench.site.place(agent, form)
     settle(place)
     points = trace(place, sent)
-    chosen = bench.sample(points, SAMPLES if agent == "pydeliver" else SAMPLES_OF_RIVALS, agent, form)
-    if agent != "pydeliver" or not bench.full:
+    chosen = bench.sample(agent, points, SAMPLES, form)
+    if not bench.goes_all_the_way(agent):
         chosen = list(dict.fromkeys([*chosen, *around_writes(points)]))
     row.tell("points", len(points))
 

@@ -36,7 +36,7 @@ def crowd(bench: Bench, agent: str, library: str) -> Row:
     row = Row(PART, f"{PROCESSES} processes", agent)
     place = bench.site.place(agent, "maildir")
     settle(place)
-    each = bench.size(SAMPLES, DELIVERIES)
+    each = bench.size(agent, SAMPLES, DELIVERIES)
     with ThreadPoolExecutor(PROCESSES) as pool:
         writing = [pool.submit(write, place, number, each, library) for number in range(PROCESSES)]
         said_yes = [token for done in writing for token in done.result()]

@@ -19,7 +19,7 @@ from tests.torture.boxes import message
 from tests.torture.report import Row
 
 PART = "random_kills"
-SAMPLES, SAMPLES_OF_RIVALS, KILLS = 24, 20, 5000  # of each format
+SAMPLES, KILLS = 24, 5000  # of each format
 BYTES = 20_000
 WINDOW = 0.080  # seconds after the start, at most; not much longer than a delivery takes, or few would be killed
 ROUND = 50  # deliveries until the boxes are emptied
@@ -36,7 +36,7 @@ def kill(bench: Bench, agent: str, form: str) -> Row:
     row = Row(PART, form, agent)
     chance = bench.chance(PART, agent, form)
     window = min(WINDOW, 1.5 * typical(bench.site.place(agent, form)))
-    count = bench.size(SAMPLES if agent == "pydeliver" else SAMPLES_OF_RIVALS, KILLS)
+    count = bench.size(agent, SAMPLES, KILLS)
 
     def try_one(place: Place, kill: Kill) -> None:
         number, delay = kill

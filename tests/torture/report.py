@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ class Row:
     def add(self, problems: list[str], example: str = "") -> None:
         """Count one run and its problems."""
         self.runs += 1
+        if sys.stderr.isatty():
+            print(f"\r{self.part} {self.case} {self.agent}: {self.runs} ", end="\r", file=sys.stderr)
         self.bad.update(problems)
         if problems and len(self.examples) < EXAMPLES:
             self.examples.append(f"{example}: {', '.join(problems)}")

@@ -44,11 +44,12 @@ def run(bench: Bench) -> Iterator[Row]:
 
 def together(bench: Bench, name: str, agents: tuple[str, ...]) -> Row:
     row = Row(PART, f"mbox, {len(agents)} writers", name)
-    each = bench.size(SAMPLES, DELIVERIES)
+    each = bench.size("pydeliver", SAMPLES, DELIVERIES)  # the others meet a mailbox of the same size
     first = bench.site.place(agents[0], "mbox")
     settle(first)
     first.reset(old=False)
     places = [first, *[beside(bench, first, agent) for agent in agents[1:]]]
+    waits: list[float] = []
     stop = threading.Event()
     reader = threading.Thread(target=read_and_rewrite, args=(first, stop, row))
     reader.start()
@@ -56,7 +57,9 @@ def together(bench: Bench, name: str, agents: tuple[str, ...]) -> Row:
     try:
         with ThreadPoolExecutor(len(places)) as pool:
             writing = [pool.submit(write, place, f"w{number}", each) for number, place in enumerate(places)]
-            waits = [wait for done in writing for wait in done.result()]
+            for agent, done in zip(agents, writing, strict=True):
+                waits += done.result()
+                row.told[f"{agent} s"] = sum(done.result())
     finally:
         stop.set()
         reader.join()
