@@ -84,7 +84,9 @@ class Place:
 
     def __post_init__(self) -> None:
         self.mail = self.home.path / "Mail"
-        inbox, box, work = Maildir(self.mail / "in"), Mbox(self.mail / "box"), Maildir(self.mail / "in" / ".Work")
+        # What follows a message that a killed Dovecot left is not parted from it, but told by Content-Length.
+        gap = b"" if self.agent == "dovecot-lda" else b"\n"
+        inbox, box, work = Maildir(self.mail / "in"), Mbox(self.mail / "box", gap), Maildir(self.mail / "in" / ".Work")
         kinds: dict[str, list[Box]] = {"maildir": [inbox], "mbox": [box], "mixed": [box, inbox, work]}
         self.boxes = kinds[self.form]
         self.command = SETUPS[self.agent](self)
@@ -152,6 +154,11 @@ class Place:
             start_new_session=True,
             **identity,
         )
+
+    @property
+    def keeps_journal(self) -> bool:
+        """Whether a delivery that was killed is finished by the next, and not made again."""
+        return self.agent == "pydeliver" and self.form != "maildir"
 
     def find(self) -> list[Finding]:
         return [box.find() for box in self.boxes]

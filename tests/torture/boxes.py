@@ -79,6 +79,7 @@ class Maildir:
 @dataclass(frozen=True)
 class Mbox:
     path: Path
+    gap: bytes = b"\n"  # what stands before a From_ line
 
     def read(self) -> bytes:
         try:
@@ -87,7 +88,7 @@ class Mbox:
             return b""
 
     def find(self) -> Finding:
-        return finding(split(self.read()), self.path.parent.glob(self.path.name + "?*"))
+        return finding(split(self.read(), self.gap), self.path.parent.glob(self.path.name + "?*"))
 
     def snapshot(self) -> object:
         return self.read()
@@ -105,9 +106,9 @@ class Mbox:
 Box = Maildir | Mbox
 
 
-def split(data: bytes) -> list[bytes]:
+def split(data: bytes, gap: bytes = b"\n") -> list[bytes]:
     """The messages of an mbox, without their From_ lines; what stands before the first is one that nobody knows."""
     if not data:
         return []
-    first, *rest = (b"\n\n" + data).split(b"\n\nFrom ")
-    return ([first] if first else []) + [found.partition(b"\n")[2] for found in rest]
+    first, *rest = (b"\n\n" + data).split(b"\n" + gap + b"From ")
+    return ([first] if first.strip() else []) + [found.partition(b"\n")[2] for found in rest]

@@ -2,7 +2,8 @@
 
 After the kill: what was there is there, and of the new message a Maildir holds none or one, whole; an mbox may hold
 the beginning of it. After the retries: no such beginning, and the message exactly once in every box of a transaction;
-in a Maildir on its own twice only if the kill came after the link.
+twice only where there is no journal, in a Maildir on its own and with the rivals, and if it was there when the kill
+came. How often that was so is told, and is not bad.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def judge(place: Place, sent: bytes, where: str, row: Row) -> tuple[list[str], s
     if 0 in copies:
         problems.append("lost")
     once = [1] * len(copies)
-    if place.form == "maildir" and killed == [1]:
+    if killed == once and not place.keeps_journal:
         row.tell("twice", copies == [2])
         once = copies if copies in ([1], [2]) else once
     if copies != once and 0 not in copies:

@@ -1,7 +1,8 @@
 """SIGKILL at random instants, to all of a delivery at once, and retries until the answer is yes (G6).
 
-Nothing is lost or torn, nothing that a dead delivery left makes the next wait; a message is twice in a Maildir only
-where it was there when the kill came. Homes are not tidied in between: what one delivery leaves, the next meets.
+Nothing is lost or torn, nothing that a dead delivery left makes the next wait; a message is there twice only where no
+journal is kept and it was there when the kill came. Homes are not tidied in between: what one delivery leaves, the
+next meets.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def strike(place: Place, token: str, delay: float, row: Row) -> tuple[list[str],
             return ["stuck"], f"{token} killed after {delay:.4f} s: the retry ends with {done.code}"
     copies = place.copies(token)
     problems = ["lost"] * (0 in copies) + ["corrupt"] * (not place.intact())
-    twice = place.form == "maildir" and before == [1] and copies == [2]
+    twice = not place.keeps_journal and before == [1] and copies == [2]
     row.tell("twice", twice)
     if max(copies) > 1 and not twice:
         problems.append("doubled when done" if set(before) == {1} else "doubled")
