@@ -25,6 +25,7 @@ HELPER_SECONDS = 10.0
 
 _HELPER_TAKEN, _HELPER_BUSY = 0, 4  # L_SUCCESS, L_MAXTRYS of lockfile_create(3)
 _OWNER_BYTES = 512
+_SWEEPS = "00"  # what the random name of one lock in 256 ends in: its maker looks for leftovers of others
 _PID_DIGITS = 10  # more than any kernel gives, and kill(2) takes
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -56,9 +57,11 @@ class Dotlock:
             # Over NFS the answer "done" may be lost, and asked for again: then the second name tells.
             if refusal is None or os.stat(own, dir_fd=self._folder, follow_symlinks=False).st_nlink == 2:
                 self._inode, self._taken = entry.st_ino, time.monotonic()
+                if own.endswith(_SWEEPS):
+                    self._sweep(0, entry.st_mtime)
                 return True
             if refusal is not None and refusal.errno != errno.EEXIST:
-                raise refusal
+                raise OSError(refusal.errno, f"its lock can't be linked: {refusal.strerror}")
             self._break_stale(entry.st_mtime)
             return False
         finally:
@@ -146,12 +149,15 @@ class Dotlock:
                 pass
 
     def _sweep(self, inode: int, server_now: float) -> None:
-        """Remove the first names of locks whose makers died before they could."""
-        for name in os.listdir(self._folder):
-            if name.startswith(LOCK + "."):
-                entry = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
-                if entry.st_ino == inode or server_now - entry.st_mtime > STALE_SECONDS:
-                    os.unlink(name, dir_fd=self._folder)
+        """Remove the first names of locks whose makers died before they could. Never raises."""
+        try:
+            for name in os.listdir(self._folder):
+                if name.startswith(LOCK + "."):
+                    entry = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+                    if entry.st_ino == inode or server_now - entry.st_mtime > STALE_SECONDS:
+                        os.unlink(name, dir_fd=self._folder)
+        except OSError:  # another may be sweeping too
+            pass
 
 
 def _myself() -> str:

@@ -171,9 +171,18 @@ def name_problem(store: Store, name: str) -> str | None:
     if parts[0].lower() == "inbox":
         return f'"{name}": folders are not below INBOX here, write "{"/".join(parts[1:])}"'
     for encoding in ENCODINGS:
-        if max([len(os.fsencode(part)) for part in _parts(store, name, encoding)]) > NAME_BYTES:
-            return f'"{name[:40]}…" is longer than the {NAME_BYTES} bytes that a file name can have'
+        problem = _length_problem(name, _parts(store, name, encoding), store.layout == "mbox")
+        if problem is not None:
+            return problem
     return None
+
+
+def _length_problem(name: str, parts: tuple[str, ...] | list[str], locked: bool) -> str | None:
+    """`locked`: what is made of the parts are mboxes, and beside each its lock."""
+    limit = NAME_BYTES - len(LOCK) * locked
+    if max([len(os.fsencode(part)) for part in parts]) <= limit:
+        return None
+    return f'"{name[:40]}…" is longer than the {limit} bytes that {"an mbox" if locked else "a file name"} can have'
 
 
 def _path_problem(name: str, kind: str, path: str) -> str | None:
@@ -190,7 +199,9 @@ def _path_problem(name: str, kind: str, path: str) -> str | None:
     if ".." in path.split("/"):
         return f'"{name}": a path to a mailbox may not contain ".."'
     character = _bad_character(path)
-    return None if character is None else f"the path of a mailbox contains {character}"
+    if character is not None:
+        return f"the path of a mailbox contains {character}"
+    return _length_problem(name, path.split("/"), kind == MBOX)
 
 
 def _part_problem(store: Store, part: str) -> str | None:

@@ -161,7 +161,7 @@ def test_where_no_lock_can_be_linked_nothing_is_written(box: Path, monkeypatch: 
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert prepare(box) == Status("4.3.0", "mailbox box: Operation not permitted")
+    assert prepare(box) == Status("4.3.0", "mailbox box: its lock can't be linked: Operation not permitted")
     assert not box.exists()
     assert files(box) == []
 
@@ -172,6 +172,21 @@ def test_what_a_maker_of_locks_left_goes_with_his_lock(box: Path) -> None:
     lock.hardlink_to(own)
     deliver(box)
     assert files(box) == []
+
+
+def test_what_a_maker_left_before_he_had_a_lock_goes_with_one_lock_in_256(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, young = box.parent / ".lock.1.abc", box.parent / ".lock.2.abc"
+    for own in (old, young):
+        own.write_text(f"{dead_process()}:{os.uname().nodename}\n")
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(os, "urandom", lambda size: b"\1" * size)
+    deliver(box)
+    assert len(files(box)) == 2
+    monkeypatch.setattr(os, "urandom", bytes)
+    deliver(box)
+    assert files(box) == [str(young)]
 
 
 @ROOT_ONLY

@@ -145,6 +145,13 @@ def test_a_long_name_is_judged_as_it_is_spelled_on_disk() -> None:
     assert len(os.path.basename(place(PLUS, fits))) == 255
 
 
+def test_beside_an_mbox_there_is_room_for_its_lock() -> None:
+    mboxes = Store("/home/bob/Mail", "mbox:/home/bob/Mail/inbox", layout="mbox")
+    for name in ("x" * 250, "y/" + "x" * 250, "mbox:~/" + "x" * 250, "mbox:/var/mail/" + "x" * 250):
+        assert name_problem(mboxes, name) is None
+        assert "longer than the 250 bytes that an mbox can have" in str(name_problem(mboxes, name + "x"))
+
+
 @given(name=st.one_of(st.text(max_size=40), st.text("./~-\\ aI\0\n&üｆcurnewtmp", max_size=12)), nested=st.booleans())
 @example("ınbox/x", False)
 @example("．．/x", True)
