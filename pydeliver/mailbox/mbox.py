@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pydeliver.mailbox.journal import Record
     from pydeliver.mailbox.names import Location
 
-PATIENCE = 60.0  # seconds until a locked mailbox is told so
+PATIENCE = 25.0  # seconds until a locked mailbox is told so: local(8) of Postfix gives up after 20
 PAUSE_FIRST, PAUSE_LONGEST = 0.005, 0.25  # between two tries, give or take a half, so that two do not stay in step
 
 _BOX = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
