@@ -8,17 +8,20 @@ came. How often that was so is told, and is not bad.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 
 from tests.torture.agents import Place
 from tests.torture.bench import Bench, settle, traced
 from tests.torture.boxes import message
 from tests.torture.report import Row
-from tests.torture.tracing import Point, happened, inject, trace
+from tests.torture.tracing import Point, happened, inject, log, trace
 
 PART = "kills"
 BYTES = 75_000
 SAMPLES = 20
+WINDOWS = 9
 RETRIES = 5
 NEW = "new"
 
@@ -38,6 +41,8 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
     if not bench.goes_all_the_way(agent):
         chosen = list(dict.fromkeys([*chosen, *around_writes(points)]))
     row.tell("points", len(points))
+    if agent == "pydeliver":
+        row.tell("window ms", window(place, sent))
 
     def try_one(place: Place, point: Point) -> None:
         place.reset()
@@ -49,6 +54,28 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
 
     bench.on_all_cores(agent, form, chosen, try_one)
     return row
+
+
+def window(place: Place, sent: bytes) -> float:
+    """The milliseconds in which a kill makes the next try store the message again; the median of a few deliveries.
+
+    It opens with the last call that decides, the link into a Maildir or the removal of the journal, and closes when
+    the caller sees the exit.
+    """
+    decides = "unlinkat|unlink" if place.keeps_journal else "linkat|link"
+    last = re.compile(rf"^\d+ +([0-9.]+) (?:{decides})\(.* = 0$", re.MULTILINE)
+    widths = []
+    for _ in range(WINDOWS):
+        calls = decides.replace("|", ",")
+        place.reset()
+        place.deliver(
+            sent, strace=["-f", "-qq", "--seccomp-bpf", "-ttt", "-o", str(log(place)), "-e", f"trace={calls}"]
+        )
+        end = time.time()
+        widths.append(end - float(last.findall(log(place).read_text())[-1]))
+    log(place).unlink()
+    place.reset()
+    return 1000 * sorted(widths)[WINDOWS // 2]
 
 
 def around_writes(points: list[Point]) -> list[Point]:
