@@ -4,8 +4,9 @@ A delivery that can't be prepared undoes those before it; nothing is then in any
 Signals wait from the first commit on, and go on waiting: commits are links and directory fsyncs, not writing, and
 once they are made the answer is yes, whatever the caller's patience. What fails there is undone too.
 
-Several destinations, and any mbox, have a journal from the moment of decision until the answer is given. A process that
-is killed between leaves it behind; the retry of the message judges it by today's rules and leaves out what was done.
+Several destinations, and any that is no Maildir, have a journal from the moment of decision until the answer is given;
+to a Maildir alone its file in `tmp/` is as good as one. A process that is killed between leaves it behind; the retry of
+the message judges it by today's rules and leaves out what was done.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ class Outcome(Value):
     status: Status
     files: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
-    journal: Journal | None = None
+    unfinished: Journal | Prepared | None = None
 
     def finish(self) -> None:
-        if self.journal is not None:
-            self.journal.remove(durable=False)
+        if self.unfinished is not None:
+            self.unfinished.finish()
 
 
 class Work(Value):
@@ -91,12 +92,12 @@ def execute(verdict: Verdict, work: Work) -> Outcome:
         return Outcome(left_over)
     done, recovered = left_over
     wanted = _without(wanted, done)
-    lasting = len(wanted) > 1 or any([location.format == MBOX for location, _ in wanted])
-    journal = unfinished or (Journal(directory, work.key) if lasting else None)
+    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR
+    journal = unfinished or (Journal(directory, work.key) if wanted and not alone else None)
     prepared: list[Prepared] = []
     try:
         for location, delivery in wanted:
-            one = _prepare(location, delivery, work, prepared)
+            one = _prepare(location, delivery, work, prepared, "" if journal else work.key)
             if isinstance(one, Status):
                 return Outcome(_undone(prepared, one))
             prepared.append(one)
@@ -107,11 +108,13 @@ def execute(verdict: Verdict, work: Work) -> Outcome:
         raise
     recovered += [one.recovered for one in prepared if one.recovered]
     files = tuple([one.path for one in prepared]) if status.ok else ()
+    last = journal if journal is not None or not prepared else prepared[0]
     for one in prepared:
-        one.close()
+        if one is not last or not status.ok:
+            one.close()
     if status.ok and verdict.outcome == DISCARD:
         status = stored("discarded")
-    return Outcome(status, files, tuple(recovered), journal if status.ok else None)
+    return Outcome(status, files, tuple(recovered), last if status.ok else None)
 
 
 def _left_over(journal: Journal) -> tuple[list[Record], list[str]] | Status:
@@ -164,7 +167,7 @@ def _without(wanted: list[tuple[Location, Delivery]], done: list[Record]) -> lis
     return left
 
 
-def _prepare(location: Location, delivery: Delivery, work: Work, beside: list[Prepared]) -> Prepared | Status:
+def _prepare(location: Location, delivery: Delivery, work: Work, beside: list[Prepared], key: str) -> Prepared | Status:
     held, message = work.held, work.message
     whole = not delivery.edits and held.path is not None and not held.skip
     make = formed if location.format != MBOX else formed_for_mbox
@@ -179,6 +182,7 @@ def _prepare(location: Location, delivery: Delivery, work: Work, beside: list[Pr
         spool=held if whole and location.name == INBOX else None,
         beside=beside,
         notes=f"{work.state}/mbox",
+        key=key,
     )
     return made
 

@@ -224,6 +224,7 @@ def deliver(request: Request) -> Status:
         alarm.within(LOG_PATIENCE, lambda: account.tell(outcome))
     except (Exception, alarm.Interrupted):  # noqa: BLE001 - the answer is known, and no log may change it
         pass
+    outcome.finish()
     return outcome.status
 
 

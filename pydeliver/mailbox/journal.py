@@ -54,6 +54,10 @@ class Journal:
         payload = marshal.dumps(tuple(records))
         write_atomic(self.path, _digest(payload) + payload)
 
+    def finish(self) -> None:
+        """The answer is about to be given."""
+        self.remove(durable=False)
+
     def remove(self, *, durable: bool) -> None:
         """The transaction is finished; `durable` where it was undone, so that nobody takes it for done."""
         try:

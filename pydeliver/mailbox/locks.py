@@ -134,7 +134,7 @@ class Dotlock:
         try:
             seen = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
             owner = _owner(self._name, self._folder)
-            if server_now - seen.st_mtime > STALE_SECONDS or _is_dead(owner):
+            if server_now - seen.st_mtime > STALE_SECONDS or is_dead(owner):
                 again = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
                 if (again.st_ino, again.st_mtime_ns) == (seen.st_ino, seen.st_mtime_ns):
                     os.unlink(self._name, dir_fd=self._folder)
@@ -179,16 +179,18 @@ def _owner(name: str, folder: int) -> str:
     return "".join([c for c in text.decode(errors="replace").strip() if c.isprintable()])
 
 
-def _is_dead(owner: str) -> bool:
-    """Whether the owner is a process of this host that is gone."""
+def is_dead(owner: str) -> bool:
+    """Whether the owner, `PID:HOST`, is a process of this host that is gone, or has ended and is not yet buried."""
     pid, colon, host = owner.partition(":")
     if not colon or host != os.uname().nodename or not (pid.isascii() and pid.isdigit() and len(pid) < _PID_DIGITS):
         return False
     try:
         os.kill(int(pid), 0)  # 0, our own group, is alive
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read(_OWNER_BYTES).rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])
     except ProcessLookupError:
         return True
-    except OSError:  # there, and another user's
+    except OSError:  # there, and another user's; or a system without /proc
         pass
     return False
 

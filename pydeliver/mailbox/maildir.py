@@ -4,7 +4,9 @@ Owns writing to `tmp/`, the unique name, the move to `new/` or `cur/`, and folde
 Refuses to write into a directory that is not a directory of this user's, or that everyone can write, or to follow
 a link that somebody else made. The order of steps is qmail's maildir(5): exclusive create, write, fsync, link,
 unlink, with each result looked at; after the link the directory is fsynced too, without which a power cut loses the
-acknowledged message. Names carry `,S=` (bytes) and `,W=` (bytes with CRLF line ends) as Maildir++ and Dovecot read.
+acknowledged message. The unlink comes last of all, when the answer is about to be given: who is killed before that
+leaves a name in `tmp/` that tells the next try of the same message what was done. Names carry `,S=` (bytes) and `,W=`
+(bytes with CRLF line ends) as Maildir++ and Dovecot read.
 
 What is made is open to its owner alone (0600, 0700). In a folder that its group may write, which somebody shares on
 purpose, it is open to the group as well, and to nobody else.
@@ -57,6 +59,7 @@ def prepare(
     labels: tuple[str, ...] = (),
     spool: Held | None = None,
     beside: Sequence[Prepared] = (),
+    key: str = "",
     **_of_other_formats: object,
 ) -> Prepared | Status:
     """Write a message to the folder's `tmp/`, durable, but seen by no reader yet; nothing is left there on failure.
@@ -64,11 +67,14 @@ def prepare(
     `form(keywords)` gives the bytes of the message, with an X-Keywords field where there are keywords. `flags` are
     Maildir letters ("FS"). `labels` become keywords: letters, or, where the folder can hold no more of those, that
     field. `spool` says that the message held there has the same bytes as `form(())`: then its file is linked into
-    place if it can be, and not one byte is copied. `beside` are the others of the same transaction.
+    place if it can be, and not one byte is copied. `beside` are the others of the same transaction. `key`, where no
+    journal is kept, is the same for every try of this message: one that was cut short behind its link is taken over.
     """
-    prepared = Prepared(location)
+    prepared = Prepared(location, key)
     try:
         prepared.open()
+        if prepared.take_over(host):
+            return prepared
         letters, names = _keywords(prepared, labels)
         prepared.suffix = ":2," + "".join(sorted(set(flags + letters))) if flags or letters else ""
         prepared.write(form(names), None if names else spool, host, now)
@@ -112,13 +118,19 @@ def spool_directory(location: Location) -> str | Status:
 
 
 class Prepared:
-    """A message in `tmp/`, waiting to be committed or rolled back. `close` it when neither can happen any more."""
+    """A message in `tmp/`, waiting to be committed or rolled back. Then `finish` or `close` it.
+
+    With a `key` its name in `tmp/` stays until it is finished, which is to be the last thing before the answer.
+    """
 
     __slots__ = (
         "_charged",
         "_counted",
+        "_earlier",
         "_identity",
+        "_key",
         "_mode",
+        "_taken_over",
         "_target",
         "_temporary",
         "_tmp",
@@ -131,8 +143,11 @@ class Prepared:
         "suffix",
     )
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, key: str = "") -> None:
         self.location = location
+        self._key = f".{key}" if key else ""
+        self._earlier = ""  # what another try of this message left in `tmp/`
+        self._taken_over = False  # it had shown the message
         self.suffix = ""  # what follows the unique name and the sizes: flags and keywords
         self.name = ""  # the name of the message's file, once known
         self.size = 0
@@ -185,8 +200,11 @@ class Prepared:
 
     def _sweep(self) -> None:
         """Remove what processes that died left in `tmp/`: maildir(5) says 36 hours."""
+        names = os.listdir(self._tmp)
+        if self._key:
+            self._earlier = next((name for name in names if name.endswith(self._key)), "")
         removed = 0
-        for name in os.listdir(self._tmp)[:SWEPT]:
+        for name in names[:SWEPT]:
             try:
                 entry = os.stat(name, dir_fd=self._tmp, follow_symlinks=False)
                 if time.time() - max(entry.st_atime, entry.st_mtime) > LEFTOVER_SECONDS and stat.S_ISREG(entry.st_mode):
@@ -196,6 +214,27 @@ class Prepared:
                 continue
         if removed:
             self.recovered = f"removed {removed} leftovers from {self.location.path}/tmp"
+
+    def take_over(self, host: str) -> bool:
+        """Whether a try of this message that was killed had shown it already. Of one that had not, nothing is left."""
+        if not self._earlier:
+            return False
+        from pydeliver.mailbox.locks import is_dead
+
+        unique = self._earlier.removesuffix(self._key)
+        pid, _, _ = unique.partition("P")[2].partition("Q")
+        if not unique.endswith(f".{_label(host)}") or not is_dead(f"{pid}:{host}"):
+            return False
+        for part in ("new", "cur"):
+            for name in os.listdir(f"{self.location.path}/{part}"):
+                if name.startswith(unique + ","):
+                    self._target = enter_directory(part, self.folder, follow=False)
+                    self.name, self.suffix = name, name.partition(":")[2]
+                    self._temporary, self._taken_over = self._earlier, True
+                    self.recovered = "an earlier try was cut short when it had stored the message"
+                    return True
+        unlink_quietly(self._earlier, self._tmp)
+        return False
 
     def write(self, chunks: Iterable[bytes], spool: Held | None, host: str, now: float) -> None:
         """Put the message into `tmp/`, by a link to the spool file or byte by byte, and down to the disk."""
@@ -219,13 +258,13 @@ class Prepared:
         finally:
             if not linked:
                 os.close(fd)  # an error counts: NFS tells of a full disk here
-        self._unique = self._temporary
+        self._unique = self._temporary.removesuffix(self._key)
         self.name = f"{self._unique},S={self.size},W={virtual}{self.suffix}"
 
     def _create(self, spool: Held | None, host: str, now: float) -> int:
         """A file of our own in `tmp/`, open: the spool file under a second name, or a new one."""
         for attempt in range(ATTEMPTS):
-            self._temporary = unique_name(host, now, attempt)
+            self._temporary = unique_name(host, now, attempt) + self._key
             try:
                 if spool is not None and self._link(spool):
                     fd = spool.descriptor
@@ -274,7 +313,8 @@ class Prepared:
     def commit(self) -> Status:
         """Show the message to readers. When this says "2.…" a power cut cannot take it back."""
         try:
-            self._place()
+            if not self._taken_over:
+                self._place()
             if self.location.store.sync == "full":
                 sync_descriptor(self._target)
         except OSError as error:
@@ -282,7 +322,8 @@ class Prepared:
             return failure(error, f"mailbox {self.location.name}")
         if self._charged:
             self._count(1)
-        self._forget()
+        if not self._key:
+            self._forget()
         return stored(f"delivered to mailbox {self.location.name}")
 
     def _place(self) -> None:
@@ -300,7 +341,13 @@ class Prepared:
             os.rename(self._temporary, self.name, src_dir_fd=self._tmp, dst_dir_fd=self._target)
 
     def rollback(self) -> None:
-        """Take everything of this message back, also after a commit, unless a reader has moved it by now."""
+        """Take everything of this message back, also after a commit, unless a reader has moved it by now.
+
+        What an earlier try has shown stays, and so does its name in `tmp/`.
+        """
+        if self._taken_over:
+            self.close()
+            return
         if self._target >= 0 and self.name and names_file(self.name, self._target, self._identity):
             unlink_quietly(self.name, self._target)
             try:
@@ -324,6 +371,11 @@ class Prepared:
         self._counted = messages > 0
         quota.record(self.location.base, messages * self.size, messages)
 
+    def finish(self) -> None:
+        """Forget the name in `tmp/`: from here on nobody knows that this was one try of several."""
+        self._forget()
+        self.close()
+
     def close(self) -> None:
         for fd in (self.folder, self._tmp, self._target):
             if fd >= 0:
@@ -338,10 +390,15 @@ def unique_name(host: str, now: float, attempt: int = 0) -> str:
     neither, and the exclusive create finds out what is left. `/` and `:` in a host's name become `\\057` and `\\072`
     as maildir(5) says, and what else does not belong in one likewise.
     """
-    safe = "".join([c if c in _HOST_SAFE else "".join([f"\\{byte:03o}" for byte in os.fsencode(c)]) for c in host])
     seconds = int(now)
     micro = int((now - seconds) * 1_000_000)
-    return f"{seconds}.M{micro}P{os.getpid()}Q{attempt}R{os.urandom(8).hex()}.{safe[:HOST_BYTES]}"
+    return f"{seconds}.M{micro}P{os.getpid()}Q{attempt}R{os.urandom(8).hex()}.{_label(host)}"
+
+
+def _label(host: str) -> str:
+    """A host's name as a part of a file's."""
+    safe = "".join([c if c in _HOST_SAFE else "".join([f"\\{byte:03o}" for byte in os.fsencode(c)]) for c in host])
+    return safe[:HOST_BYTES]
 
 
 # -- keywords ---------------------------------------------------------------------------------------------------

@@ -72,6 +72,20 @@ def test_a_message_goes_where_the_rules_say_byte_for_byte(user: Home) -> None:
     assert line["status"] == "2.0.0 delivered"
 
 
+@pytest.mark.parametrize("place", ['"INBOX"', '"mbox:~/box"', '"mh:~/mh"', '"Work", "INBOX"'])
+def test_a_message_that_comes_twice_is_stored_twice(user: Home, place: str) -> None:
+    """A caller that comes again after a yes means it; only what was cut short before the yes is one message."""
+    write_rules(user, f"file {place}\n")
+    for _ in range(2):
+        assert send(user).ok
+    mh = len(list(Path(user.path).glob("mh/[0-9]*")))
+    box = Path(user.path, "box")
+    found = stored(user, ".Work") if "Work" in place else stored(user)
+    assert len(found) + mh + (box.read_bytes().count(b"\nMessage-ID: <1@x>") if box.exists() else 0) == 2
+    assert list(Path(user.state.directory).glob("journal/*")) == []
+    assert list(Path(user.path).rglob("tmp/*")) == []
+
+
 def test_without_a_rule_file_everything_is_kept(user: Home) -> None:
     assert send(user).ok
     assert stored(user) == [MESSAGE]

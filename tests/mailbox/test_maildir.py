@@ -6,7 +6,9 @@ import errno
 import mailbox
 import os
 import re
+import signal
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -417,3 +419,82 @@ def test_what_processes_that_died_left_in_tmp_goes_after_36_hours(store: Store) 
     assert "removed 1 leftovers" in prepared.recovered
     assert prepared.commit().ok
     assert sorted(os.listdir(tmp)) == ["2.young.host", "3.folder"]
+
+
+# -- tries that are cut short -------------------------------------------------------------------------------------
+
+
+def attempt(store: Store, key: str = "k", until: Callable[[Prepared], object] = Prepared.finish) -> Prepared:
+    """One try of a message with a key, as far as `until`."""
+    location = locate(store, "INBOX")
+    assert isinstance(location, Location)
+    prepared = maildir.prepare(location, lambda _: [MESSAGE], host=os.uname().nodename, now=NOW, key=key)
+    assert isinstance(prepared, Prepared), prepared
+    if until is not Prepared.open:  # nothing further
+        assert prepared.commit().ok
+        until(prepared)
+    return prepared
+
+
+def killed(store: Store, until: Callable[[Prepared], object] = Prepared.close, key: str = "k") -> None:
+    """The same in a process that is dead afterwards."""
+    if (child := os.fork()) == 0:
+        attempt(store, key, until)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_a_try_that_was_killed_behind_its_link_is_finished_and_not_made_again(store: Store) -> None:
+    killed(store)
+    assert [len(list(Path(store.root, part).iterdir())) for part in ("tmp", "new")] == [1, 1]
+    (there,) = Path(store.root, "new").iterdir()
+    again = attempt(store)
+    assert again.path == str(there)
+    assert again.recovered == "an earlier try was cut short when it had stored the message"
+    assert files(store.root) == [f"new/{there.name}"]
+    attempt(store)  # a third one, after the answer: another message
+    assert len(files(store.root)) == 2
+
+
+def test_it_is_found_where_a_reader_moved_it(store: Store) -> None:
+    killed(store)
+    (there,) = Path(store.root, "new").iterdir()
+    there.rename(Path(store.root, "cur", there.name + ":2,S"))
+    attempt(store)
+    assert files(store.root) == [f"cur/{there.name}:2,S"]
+
+
+@pytest.mark.parametrize("key", ["k", "other"])
+def test_what_a_reader_has_deleted_or_another_message_left_is_no_delivery(store: Store, key: str) -> None:
+    killed(store)
+    if key == "k":
+        next(Path(store.root, "new").iterdir()).unlink()
+    again = attempt(store, key)
+    assert Path(again.path).read_bytes() == MESSAGE
+    assert again.recovered == ""
+    assert len(list(Path(store.root, "new").iterdir())) == (1 if key == "k" else 2)
+
+
+def test_a_try_that_was_killed_before_its_link_leaves_nothing(store: Store) -> None:
+    killed(store, Prepared.open)
+    attempt(store)
+    assert len(files(store.root)) == 1
+    assert files(store.root)[0].startswith("new/")
+
+
+def test_a_try_that_is_alive_is_another_delivery(store: Store) -> None:
+    first = attempt(store, until=lambda _: None)
+    attempt(store)
+    first.finish()
+    assert len(files(store.root)) == 2
+
+
+def test_a_try_that_is_taken_over_survives_that_the_second_one_fails(store: Store) -> None:
+    killed(store)
+    before = files(store.root)
+    location = locate(store, "INBOX")
+    assert isinstance(location, Location)
+    second = maildir.prepare(location, lambda _: [MESSAGE], host=os.uname().nodename, now=NOW, key="k")
+    assert isinstance(second, Prepared)
+    second.rollback()
+    assert files(store.root) == before

@@ -155,11 +155,6 @@ class Place:
             **identity,
         )
 
-    @property
-    def keeps_journal(self) -> bool:
-        """Whether a delivery that was killed is finished by the next, and not made again."""
-        return self.agent == "pydeliver" and self.form != "maildir"
-
     def find(self) -> list[Finding]:
         return [box.find() for box in self.boxes]
 

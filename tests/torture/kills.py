@@ -59,18 +59,15 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
 def window(place: Place, sent: bytes) -> float:
     """The milliseconds in which a kill makes the next try store the message again; the median of a few deliveries.
 
-    It opens with the last call that decides, the link into a Maildir or the removal of the journal, and closes when
-    the caller sees the exit.
+    It opens when the journal, or what stands for one in a Maildir's `tmp/`, is removed, and closes when the caller sees
+    the exit.
     """
-    decides = "unlinkat|unlink" if place.keeps_journal else "linkat|link"
-    last = re.compile(rf"^\d+ +([0-9.]+) (?:{decides})\(.* = 0$", re.MULTILINE)
+    last = re.compile(r"^\d+ +([0-9.]+) unlink(?:at)?\(.* = 0$", re.MULTILINE)
+    watch = ["-f", "-qq", "--seccomp-bpf", "-ttt", "-o", str(log(place)), "-e", "trace=unlink,unlinkat"]
     widths = []
     for _ in range(WINDOWS):
-        calls = decides.replace("|", ",")
         place.reset()
-        place.deliver(
-            sent, strace=["-f", "-qq", "--seccomp-bpf", "-ttt", "-o", str(log(place)), "-e", f"trace={calls}"]
-        )
+        place.deliver(sent, strace=watch)
         end = time.time()
         widths.append(end - float(last.findall(log(place).read_text())[-1]))
     log(place).unlink()
@@ -101,9 +98,8 @@ def judge(place: Place, sent: bytes, where: str, row: Row) -> tuple[list[str], s
     if 0 in copies:
         problems.append("lost")
     once = [1] * len(copies)
-    if killed == once and not place.keeps_journal:
-        row.tell("twice", copies == [2])
-        once = copies if copies in ([1], [2]) else once
-    if copies != once and 0 not in copies:
-        problems.append("doubled when done" if killed == once else "doubled")
+    twice = killed == once and copies == [2] * len(copies)
+    row.tell("twice", twice)
+    if max(copies) > 1 and not twice:
+        problems.append("doubled")
     return problems, f"killed at {where}: {killed} copies, retried: {copies}"

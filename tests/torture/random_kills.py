@@ -1,8 +1,8 @@
 """SIGKILL at random instants, to all of a delivery at once, and retries until the answer is yes (G6).
 
-Nothing is lost or torn, nothing that a dead delivery left makes the next wait; a message is there twice only where no
-journal is kept and it was there when the kill came. Homes are not tidied in between: what one delivery leaves, the
-next meets.
+Nothing is lost or torn, nothing that a dead delivery left makes the next wait. A message is there twice only if it was
+there when the kill came, and with pydeliver in TWICE of all runs at most. Homes are not tidied in between: what one
+delivery leaves, the next meets.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from tests.torture.agents import Place
-from tests.torture.bench import Bench, settle
+from tests.torture.bench import Bench
 from tests.torture.boxes import message
 from tests.torture.report import Row
 
 PART = "random_kills"
 SAMPLES, KILLS = 24, 5000  # of each format
 BYTES = 20_000
-WINDOW = 0.080  # seconds after the start, at most; not much longer than a delivery takes, or few would be killed
+WINDOW = 0.080  # seconds after the start, at most
 ROUND = 50  # deliveries until the boxes are emptied
 RETRIES = 5
+TWICE = 0.02
 Kill = tuple[int, float]
 
 
@@ -36,7 +37,6 @@ def run(bench: Bench) -> Iterator[Row]:
 def kill(bench: Bench, agent: str, form: str) -> Row:
     row = Row(PART, form, agent)
     chance = bench.chance(PART, agent, form)
-    window = min(WINDOW, 1.5 * typical(bench.site.place(agent, form)))
     count = bench.size(agent, SAMPLES, KILLS)
 
     def try_one(place: Place, kill: Kill) -> None:
@@ -45,14 +45,10 @@ def kill(bench: Bench, agent: str, form: str) -> Row:
             place.reset()
         row.add(*strike(place, f"n{number}", delay, row))
 
-    bench.on_all_cores(agent, form, [(number, chance.uniform(0, window)) for number in range(count)], try_one)
+    bench.on_all_cores(agent, form, [(number, chance.uniform(0, WINDOW)) for number in range(count)], try_one)
+    if agent == "pydeliver" and row.told["twice"] > max(3, TWICE * row.runs):
+        row.bad["twice too often"] = int(row.told["twice"])
     return row
-
-
-def typical(place: Place) -> float:
-    """Seconds that a delivery takes."""
-    settle(place)
-    return sorted(place.deliver(message(f"t{number}", BYTES)).seconds for number in range(5))[2]
 
 
 def strike(place: Place, token: str, delay: float, row: Row) -> tuple[list[str], str]:
@@ -67,10 +63,10 @@ def strike(place: Place, token: str, delay: float, row: Row) -> tuple[list[str],
             return ["stuck"], f"{token} killed after {delay:.4f} s: the retry ends with {done.code}"
     copies = place.copies(token)
     problems = ["lost"] * (0 in copies) + ["corrupt"] * (not place.intact())
-    twice = not place.keeps_journal and before == [1] and copies == [2]
+    twice = set(before) == {1} and set(copies) == {2}
     row.tell("twice", twice)
     if max(copies) > 1 and not twice:
-        problems.append("doubled when done" if set(before) == {1} else "doubled")
+        problems.append("doubled")
     return problems, f"{token} killed after {delay:.4f} s: {before} copies, retried: {copies}"
 
 

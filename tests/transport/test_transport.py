@@ -31,9 +31,10 @@ def carry_out(text: str, root: Path, message: bytes = MESSAGE, **store: Any) -> 
     verdict = judge(text, message)
     place = Store(str(root), str(root), home=str(root.parent), **store)
     state = str(root.parent / "state")
-    return execute(
-        verdict, Work(Message.of(message), Held(message), Envelope("jo@x"), place, state, "mx.example.org", NOW)
-    )
+    work = Work(Message.of(message), Held(message), Envelope("jo@x"), place, state, "mx.example.org", NOW)
+    outcome = execute(verdict, work)
+    outcome.finish()
+    return outcome
 
 
 def mails(root: Path) -> dict[str, list[bytes]]:
