@@ -69,6 +69,18 @@ def cpython_messages() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def enmime() -> list[Path]:
+    """The paths of enmime's 79 test messages."""
+    return _corpus(corpora.enmime)
+
+
+@pytest.fixture(scope="session")
+def dkimpy() -> list[Path]:
+    """The paths of dkimpy's 13 test messages."""
+    return _corpus(corpora.dkimpy)
+
+
+@pytest.fixture(scope="session")
 def public_folder() -> Generator[Path, None, None]:
     with installation_.public_folder() as folder:
         yield folder

