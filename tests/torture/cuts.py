@@ -60,12 +60,17 @@ class Disk:
         try:
             return [type(box)(after / box.path.relative_to(self.mount)).find() for box in place.boxes]
         finally:
-            command("umount", str(after))
+            unmount(after)
             copy.unlink()
 
 
 def command(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
+
+
+def unmount(path: Path) -> None:
+    """Also where a process that another thread is just starting still has what was open here."""
+    command("umount", "--lazy", str(path))
 
 
 class Unmountable(Exception):
@@ -83,13 +88,13 @@ def disk(kind: Kind, folder: Path) -> Generator[Disk]:
         undo.callback(folder.rmdir)
         try:
             command("mount", "-t", "tmpfs", "-o", "size=2g,mode=755", "tmpfs", str(folder))
-            undo.callback(command, "umount", str(folder))
+            undo.callback(unmount, folder)
             made.mount.mkdir()
             with open(made.image, "wb") as image:
                 image.truncate(kind.megabytes << 20)
             command(f"mkfs.{kind.program}", "-q", "-F" if kind.program == "ext4" else "-f", str(made.image))
             command("mount", "-o", kind.options, str(made.image), str(made.mount))
-            undo.callback(command, "umount", str(made.mount))
+            undo.callback(unmount, made.mount)
         except subprocess.CalledProcessError as error:
             raise Unmountable(f"no {kind.name} image can be mounted here: {error.stderr.decode().strip()}") from error
         yield made
