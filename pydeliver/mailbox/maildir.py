@@ -373,6 +373,9 @@ class Prepared:
 
     def finish(self) -> None:
         """Forget the name in `tmp/`: from here on nobody knows that this was one try of several."""
+        for fd in (self.folder, self._target):
+            close_quietly(fd)
+        self.folder = self._target = -1
         self._forget()
         self.close()
 
