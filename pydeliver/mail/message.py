@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
+    from pydeliver.mail.mime import Part
+
     class Source(Protocol):
         """Where the bytes of a message are: memory or a spool file."""
 
@@ -39,6 +41,7 @@ HEAD_BYTES = 1_048_576
 FIELDS = 10_000
 FIELD_BYTES = 102_400
 ADDRESSES = address.ADDRESSES
+RAW_BODY_BYTES = 4_194_304
 
 FIRST_READ = 16_384  # holds nearly every header block
 CHUNK = 65_536
@@ -55,7 +58,7 @@ NAME_BYTES = bytes([byte for byte in range(33, 127) if byte != 0x3A])
 class Message:
     """Lazy views of one message; `size` is its number of bytes."""
 
-    __slots__ = ("_addresses", "_head", "_limits", "_places", "_source", "_texts", "size")
+    __slots__ = ("_addresses", "_attachments", "_head", "_limits", "_parts", "_places", "_source", "_texts", "size")
 
     def __init__(self, source: Source) -> None:
         self.size = source.size
@@ -64,6 +67,8 @@ class Message:
         self._places: list[Place] | None = None
         self._texts: dict[str, tuple[str, ...]] = {}
         self._addresses: dict[str, tuple[address.Address, ...]] = {}
+        self._parts: tuple[Part, ...] | None = None
+        self._attachments: tuple[Part, ...] | None = None
         self._limits: list[str] = []
 
     @classmethod
@@ -95,9 +100,9 @@ class Message:
             end = ends_at(data)
         if end is None:
             if self.size > len(data):
-                self._note(f"header: {HEAD_BYTES:,} bytes")
+                self.note(f"header: {HEAD_BYTES:,} bytes")
                 return data
-            end = _fields_end(data)
+            end = fields_end(data)
         return data[:end]
 
     @property
@@ -118,16 +123,17 @@ class Message:
             self._places = places(self.head)
             if len(self._places) > FIELDS:
                 del self._places[FIELDS:]
-                self._note(f"header fields: {FIELDS:,}")
+                self.note(f"header fields: {FIELDS:,}")
         return self._places
 
     def _cut(self, value: bytes) -> bytes:
         if len(value) > FIELD_BYTES:
-            self._note(f"header field: {FIELD_BYTES:,} bytes")
+            self.note(f"header field: {FIELD_BYTES:,} bytes")
             return value[:FIELD_BYTES]
         return value.removesuffix(b"\r")
 
-    def _note(self, limit: str) -> None:
+    def note(self, limit: str) -> None:
+        """Say that a limit cut short what was looked at."""
         if limit not in self._limits:
             self._limits.append(limit)
 
@@ -146,7 +152,7 @@ class Message:
             for value in self.fields(name):
                 parsed += address.parse(value)
                 if len(parsed) >= ADDRESSES:
-                    self._note(f"addresses in {name} fields: {ADDRESSES:,}")
+                    self.note(f"addresses in {name} fields: {ADDRESSES:,}")
                     del parsed[ADDRESSES:]
                     break
             found = self._addresses[name] = tuple(parsed)
@@ -190,6 +196,33 @@ class Message:
             if is_field_name(name):
                 shown.append(f"{_name(head, place)}: {words.decode(self._cut(head[colon + 1 : end]))}")
         return "\n".join(shown)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The parts in the order they stand in, the message itself first."""
+        if self._parts is None:
+            from pydeliver.mail.mime import walk
+
+            self._parts = walk(self._source.read, self.size, self.head, self.note)
+        return self._parts
+
+    def attachments(self) -> tuple[Part, ...]:
+        """The parts that a reader lists as files, also within forwarded messages."""
+        if self._attachments is None:
+            self._attachments = tuple([part for part in self.parts() if part.is_attachment])
+        return self._attachments
+
+    def body(self) -> tuple[str, ...]:
+        """The text of each part that a reader shows: decoded, HTML reduced to what is seen, white space folded."""
+        from pydeliver.mail import text
+
+        return text.body(self.parts(), self.note)
+
+    def raw_body(self) -> bytes:
+        """The bytes behind the header, RAW_BODY_BYTES of them at most."""
+        start = len(self.head)
+        if self.size - start > RAW_BODY_BYTES:
+            self.note(f"raw body: {RAW_BODY_BYTES:,} bytes")
+        return self._source.read(start, RAW_BODY_BYTES)
 
 
 def is_field_name(name: bytes) -> bool:
@@ -259,7 +292,7 @@ def _starts_with_field(data: bytes) -> bool:
     return bool(colon) and is_field_name(name.rstrip(b" \t"))
 
 
-def _fields_end(data: bytes) -> int:
+def fields_end(data: bytes) -> int:
     """Where the first line starts that is neither a field nor continues one."""
     reached = fields_start(data)
     for start, _, end, name in places(data):

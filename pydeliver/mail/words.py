@@ -1,9 +1,10 @@
 """The text of a header value as a person sees it.
 
-Owns `decode` (for whole values) and `visible` (for parts that are already text). Both never raise, and nothing they
-return holds a line break, a control character or a lone surrogate. It refuses codecs that are not charsets: an
-encoded word may name a charset of CHARSETS only, since Python's codec names also reach decompressors and quadratic
-algorithms. RFC 2047, RFC 2231 section 5 (language suffix), RFC 6532 (raw UTF-8).
+Owns `decode` (for whole values), `visible` (for parts that are already text) and `in_charset` (for bytes with a
+label). None ever raises, and nothing the first two return holds a line break, a control character or a lone
+surrogate. It refuses codecs that are not charsets: a label may name a charset of CHARSETS only, since Python's codec
+names also reach decompressors and quadratic algorithms. RFC 2047, RFC 2231 section 5 (language suffix), RFC 6532 (raw
+UTF-8).
 
 More is read than the RFC allows, because mail readers read it too: encoded words inside quoted strings, without
 white space around them, with spaces or `?` inside, with broken base64.
@@ -135,11 +136,16 @@ def visible(text: str) -> str:
     text = text.translate(_CONTROLS)
     if text.isascii():
         return text
+    return composed(without_surrogates(text))
+
+
+def without_surrogates(text: str) -> str:
+    """The text with pairs of surrogates joined and U+FFFD for lone ones, as UTF-7 and UTF-16 may leave them."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return composed(text)
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def _eight_bit(raw: bytes) -> str:
@@ -177,7 +183,7 @@ def _with_words(raw: bytes) -> str:
         gap = raw[done:start]
         named = label.partition(b"*")[0].decode("ascii", "replace").lower()
         if run and (named != charset or gap.strip()):
-            pieces.append(_in_charset(charset, b"".join(run)))
+            pieces.append(in_charset(charset, b"".join(run)))
             run = []
         if gap.strip() or not done:
             pieces.append(_eight_bit(gap))
@@ -186,12 +192,13 @@ def _with_words(raw: bytes) -> str:
         done = stop + 2
         start = raw.find(b"=?", done)
     if run:
-        pieces.append(_in_charset(charset, b"".join(run)))
+        pieces.append(in_charset(charset, b"".join(run)))
     pieces.append(_eight_bit(raw[done:]))
     return "".join(pieces)
 
 
-def _in_charset(label: str, data: bytes) -> str:
+def in_charset(label: str, data: bytes) -> str:
+    """Bytes in the charset of that lower-case label; without a known label UTF-8 if they are, else windows-1252."""
     codec = CHARSETS.get(label)
     return data.decode(codec, "replace") if codec else _eight_bit(data)
 
