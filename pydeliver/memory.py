@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LOG_NAME = "deliveries.log"
 KEPT_RULES = "rules"
-NAMES = "names"
+NAMES, SITE_NAMES = "names", "site-names"  # of the files that the rules were made of: the user's, the site's
 NOTICES = "notices"
 NEW_MAILBOXES = "new-mailboxes"
 NEW_MAILBOXES_LIMIT = 64 << 10  # bytes looked at
@@ -55,17 +55,17 @@ class State(Value):
             make_private(folder)
             write_atomic(path, data, sync=False)
 
-    def keep_names(self, sources: Iterable[tuple[str, bytes]]) -> None:
-        """Note which files, by which digests, the user's rules were made of last. Raises OSError."""
+    def keep_names(self, sources: Iterable[tuple[str, bytes]], names: str = NAMES) -> None:
+        """Note which files, by which digests, the user's or the site's rules were made of last. Raises OSError."""
         lines = [f"{digest.hex()} {path}\n" for path, digest in sources]
-        write_atomic(f"{self.directory}/{KEPT_RULES}/{NAMES}", os.fsencode("".join(lines)), sync=False)
+        write_atomic(f"{self.directory}/{KEPT_RULES}/{names}", os.fsencode("".join(lines)), sync=False)
 
-    def kept_rules(self) -> dict[str, bytes]:
-        """The files that the user's rules were made of when nothing was wrong with them; empty if any is lost."""
+    def kept_rules(self, names: str = NAMES) -> dict[str, bytes]:
+        """The files that these rules were made of when nothing was wrong with them; empty if any is lost."""
         folder = f"{self.directory}/{KEPT_RULES}"
         found: dict[str, bytes] = {}
         try:
-            with open(f"{folder}/{NAMES}", "rb") as file:
+            with open(f"{folder}/{names}", "rb") as file:
                 lines = os.fsdecode(file.read()).splitlines()
             for line in lines:
                 digest, _, path = line.partition(" ")

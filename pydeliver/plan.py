@@ -4,13 +4,14 @@ A plan holds tuples, strings and numbers only, so that a delivery loads it witho
 
 statement  ("if", branches, otherwise, rule, line, file): branches are (condition, block) pairs, a block is a tuple
            ("do", family, word, operands, rule, line, file, shown)
-condition  ("and", conditions) · ("or", conditions) · ("not", condition)
+condition  ("and", conditions) · ("or", conditions) · ("not", condition) · ("any", (family, word), condition)
            ("test", field, operator, exactly, operands, line, file, shown, negated): `negated` says that `shown`, the
            text for the trace, says `not`; then the test stands in a "not"
-field      (family, word, argument); the argument of `count` is again a field
+field      (family, word, argument); the argument of `count` is again a field, that of a function (field, number)
 operand    of a test: see `vocabulary.operator`
            of an action ("text", template) · ("boxes", templates) · ("names", names)
-template   a text, or a tuple of texts, ("capture", name) and ("field", family, word, argument)
+template   a text, or a tuple of texts, ("capture", name), ("field", family, word, argument) and
+           ("call", family, function, template, number)
 
 A cached plan is believed only if its digest holds (`marshal` crashes on damaged bytes), if this engine made it,
 and if every source still has the content it was made from. It is never the only copy of anything.
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     Node = tuple[Any, ...]
 
-FORMAT = 3
+FORMAT = 4
 DIGEST_BYTES = 32
 
 
@@ -42,7 +43,7 @@ class Plan(Value):
     with an empty digest for a file that was absent; `globs` are (pattern, paths) of includes. `settings` hold the
     site's settings and the file's own options as plain values. A plan that is `broken` stands in for sources with a
     mistake, which it tells, first in one line, then all there is to say: it was made from those `kept` when all was
-    well.
+    well. `site` are the sources that are the site's and not the user's.
     """
 
     statements: tuple[Node, ...]
@@ -52,6 +53,7 @@ class Plan(Value):
     globs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     broken: str = ""
     kept: tuple[tuple[str, bytes], ...] = ()
+    site: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -73,8 +75,8 @@ def _engine() -> bytes:
 
 def encode(plan: Plan) -> bytes:
     """The bytes of a cache file: a digest, then the plan."""
-    settings = dict(plan.settings)
-    payload = marshal.dumps((plan.statements, settings, plan.files, plan.sources, plan.globs, plan.broken, plan.kept))
+    rest: tuple[Any, ...] = plan._astuple()[2:]
+    payload = marshal.dumps((plan.statements, dict(plan.settings), *rest))
     return content_digest(_engine() + payload) + payload
 
 
@@ -102,7 +104,7 @@ def tests(statements: tuple[Node, ...]) -> list[Node]:
 def _tests_of(condition: Node) -> list[Node]:
     if condition[0] == "test":
         return [condition]
-    inner = (condition[1],) if condition[0] == "not" else condition[1]
+    inner = (condition[-1],) if condition[0] in ("not", "any") else condition[1]
     return [test for each in inner for test in _tests_of(each)]
 
 

@@ -45,7 +45,7 @@ class Setting(Value):
     choices: tuple[str, ...] = ()
 
 
-SETTINGS = (
+SETTINGS = (  # a dot in a name is a table of the file: `[rules]` with `before = …`
     Setting(
         "sync",
         "what is on disk before success is said: file and directory, the file, nothing",
@@ -85,7 +85,20 @@ SETTINGS = (
         "your mail server writes Return-Path and Delivered-To: believe them above the first Received",
         False,
     ),
+    Setting(
+        "authserv-id",
+        "the names by which your mail servers sign Authentication-Results: believe those for auth.spf and the like",
+        (),
+    ),
     Setting("time-limit", "seconds until a delivery gives up and asks for another try", TIME_LIMIT),
+    Setting(
+        "policy",
+        "what the rules of users may do: all, or nothing outside of their mailboxes and no programs",
+        "open",
+        ("open", "hosted"),
+    ),
+    Setting("rules.before", "a rule file of the site that runs before the user's", ""),
+    Setting("rules.after", "a rule file of the site that runs behind the user's", ""),
 )
 
 
@@ -105,18 +118,38 @@ def read(data: bytes, path: str) -> tuple[dict[str, object], tuple[Diagnostic, .
     lines = data.decode("utf-8").splitlines()
     mistakes = []
     known = {setting.name: setting for setting in SETTINGS}
-    for name, value in table.items():
+    for name, value in _flat(table, known):
         setting = known.get(name)
         problem = "there is no such setting" if setting is None else _problem(setting, value)
         if problem:
-            number = next((at for at, line in enumerate(lines, 1) if line.lstrip(' "').startswith(name)), 1)
+            number, written = _line_of(name, lines)
             source = lines[number - 1] if lines else ""
             mistakes.append(
-                Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(name))
+                Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(written))
             )
         else:
             found[name] = tuple(value) if isinstance(value, list) else value
     return found, tuple(mistakes)
+
+
+def _flat(table: dict[str, object], known: dict[str, Setting]) -> list[tuple[str, object]]:
+    """The settings by their whole names: a table that some of them lie in is taken apart."""
+    found: list[tuple[str, object]] = []
+    for name, value in table.items():
+        if isinstance(value, dict) and any([one.startswith(f"{name}.") for one in known]):
+            found += [(f"{name}.{inner}", each) for inner, each in value.items()]
+        else:
+            found.append((name, value))
+    return found
+
+
+def _line_of(name: str, lines: list[str]) -> tuple[int, str]:
+    """Where a setting stands and as what: by its whole name or, in a table, by the last part of it or the table's."""
+    for written in (name, name.rpartition(".")[2], name.partition(".")[0]):
+        for number, line in enumerate(lines, 1):
+            if line.lstrip(' "').startswith(written):
+                return number, written
+    return 1, name
 
 
 def _problem(setting: Setting, value: object) -> str:
@@ -135,4 +168,6 @@ def _problem(setting: Setting, value: object) -> str:
         return "it is a text"
     if setting.name == "default-mailbox" and value and not value.startswith(("/", "~/")):
         return 'it is a place, like "~/Maildir"'
+    if setting.name.startswith("rules.") and value and not value.startswith("/"):
+        return 'it is the whole path of a file, like "/etc/pydeliver/before.rules"'
     return ""

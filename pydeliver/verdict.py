@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pydeliver import vocabulary
 from pydeliver.status import Value
-from pydeliver.vocabulary.operator import bind, local_time
+from pydeliver.vocabulary.operator import bind, counted, local_time
 from pydeliver.vocabulary.word import MOMENT, NUMBER, OF_FIELD, Draft, Facts, Field, Unanswered, shown_as
 from pydeliver.vocabulary.word import Delivery as Delivery
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Step = Callable[[Draft, list["Traced"]], bool]
     # A node of the plan that was reached, and what came of it: for a test None is unknown, an action is always True.
     Traced = tuple[Node, bool | None]
+    Given = dict[tuple[str, Any], Any]
 
 KEEP, DELIVER, DISCARD, REJECT, DEFER = "keep", "deliver", "discard", "reject", "defer"
 
@@ -71,9 +72,14 @@ class Program:
         self._families: dict[str, dict[str, Word]] = {}
         self._steps = self._block(plan.statements)
 
-    def evaluate(self, envelope: Envelope, message: Message, answers: dict[Question, Any]) -> Verdict | Question:
-        """The verdict, or a question that is not among the answers. An answer of None means that nobody knows."""
-        facts = Facts(envelope, message, answers, self.settings)
+    def evaluate(
+        self, envelope: Envelope, message: Message, answers: dict[Question, Any], given: Given | None = None
+    ) -> Verdict | Question:
+        """The verdict, or a question that is not among the answers. An answer of None means that nobody knows.
+
+        `given` are values of fields by (name, argument), in place of those that the message has.
+        """
+        facts = Facts(envelope, message, answers, self.settings, given)
         draft = Draft(facts)
         trace: list[Traced] = []
         try:
@@ -109,10 +115,18 @@ class Program:
         return self._word(family, name)  # type: ignore[return-value]
 
     def _argument(self, field: Field, argument: Any) -> Any:
+        if field.apply is not None:
+            return (self._asked(argument[0]), argument[1])
         if field.argument != OF_FIELD:
             return argument
-        counted = self._field(argument[0], argument[1])
-        return (counted, self._argument(counted, argument[2]))
+        inner = self._field(argument[0], argument[1])
+        return (inner, self._argument(inner, argument[2]))
+
+    def _asked(self, node: Node) -> tuple[Field, Any]:
+        """The field of a plan's node, and its argument."""
+        family, name, given = node
+        field = self._field(family, name)
+        return field, self._argument(field, given)
 
     # -- statements --
 
@@ -158,6 +172,9 @@ class Program:
         if kind == "boxes":
             boxes = tuple([self._pieces(template) for template in given])
             return lambda facts: tuple([pieces(facts) for pieces in boxes])
+        if kind == "count":
+            field, argument = self._asked(given[1])
+            return counted(field, argument, *given[2:5])
         return lambda facts: given
 
     # -- texts --
@@ -192,6 +209,11 @@ class Program:
         if part[0] == "capture":
             name = part[1]
             return lambda facts: facts.captures.get(name, "")
+        if part[0] == "call":
+            inner, number = self._render(part[3]), part[4]
+            apply = self._field(part[1], part[2]).apply
+            assert apply is not None
+            return lambda facts: None if (text := inner(facts)) is None else apply(text, number)
         field = self._field(part[1], part[2])
         argument = self._argument(field, part[3])
 
@@ -215,6 +237,8 @@ class Program:
         if kind == "not":
             inner = self._condition(node[1])
             return lambda facts, trace: None if (found := inner(facts, trace)) is None else not found
+        if kind == "any":
+            return self._any(node)
         conditions = tuple([self._condition(each) for each in node[1]])
         decisive = kind == "or"  # the answer that settles it at once
 
@@ -229,10 +253,32 @@ class Program:
 
         return joined
 
+    def _any(self, node: Node) -> Callable[[Facts, list[Traced]], bool | None]:
+        """Whether a condition holds of one of many; the trace shows the one that decided, or the last."""
+        count = self._field(*node[1]).parts
+        assert count is not None
+        inner = self._condition(node[2])
+
+        def found(facts: Facts, trace: list[Traced]) -> bool | None:
+            answer: bool | None = False
+            last: list[Traced] = []
+            for number in range(count(facts)):
+                facts.part, last = number, []
+                holds = inner(facts, last)
+                if holds:
+                    answer = True
+                    break
+                if holds is None:
+                    answer = None
+            facts.part = -1
+            trace += last
+            return answer
+
+        return found
+
     def _test(self, node: Node) -> Callable[[Facts, list[Traced]], bool | None]:
-        (family, name, given), operator, exactly, operands = node[1:5]
-        field = self._field(family, name)
-        bound: Test = bind(field, self._argument(field, given), operator, exactly, operands, self._field, self._render)
+        operator, exactly, operands = node[2:5]
+        bound: Test = bind(*self._asked(node[1]), operator, exactly, operands, self._asked, self._render)
 
         negated = node[8]
 

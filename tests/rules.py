@@ -43,6 +43,7 @@ class World:
         self.offset = offset
         self.lists = lists
         self.refused: dict[str, str] = {}  # what the mailboxes say of a name
+        self.mailboxes: dict[str, bool | None] = {}  # whether they are there; those not named are not
         self.asked: list[Question] = []
 
     def answer(self, question: Question) -> Any:
@@ -53,6 +54,8 @@ class World:
             return self.offset
         if question[0] == "mailbox":
             return self.refused.get(question[1], "")
+        if question[0] == "mailbox-exists":
+            return self.mailboxes.get(question[1], False)
         return self.lists[question[1].removeprefix("/")]
 
 

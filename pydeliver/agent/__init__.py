@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pydeliver.mailbox.names import Store
     from pydeliver.plan import Plan
+    from pydeliver.verdict import Given
     from pydeliver.vocabulary.word import Question
 
     Answer = Callable[[Question], Any]
@@ -40,7 +41,7 @@ FIRST_MOMENT, LAST_MOMENT = -62_135_510_400, 253_402_214_400
 
 
 class World:
-    """Answers the questions of one message: the clock, the zone, list files, mailboxes that a message names."""
+    """Answers the questions of one message: the clock, the zone, list files, mailboxes."""
 
     def __init__(self, home: Home, store: Store, settings: Mapping[str, Any], now: float) -> None:
         self.home = home
@@ -59,6 +60,9 @@ class World:
             return self._offset(question[1])
         if kind == "list":
             return self._listed(question[1], question[2])
+        if kind == "mailbox-exists":
+            location = locate(self.store, question[1])
+            return location if isinstance(location, Status) else location.exists
         assert kind == "mailbox"
         return self._problem(question[1])
 
@@ -76,6 +80,7 @@ class World:
         return 0 if offset is None else int(offset.total_seconds()) // 60
 
     def _listed(self, path: str, optional: bool) -> frozenset[str] | Status:
+        from pydeliver.mail import vcard
         from pydeliver.mail.folding import fold
 
         found = read_list(self.home, path)
@@ -83,7 +88,10 @@ class World:
             if optional and found.kind == "absent":
                 return frozenset()
             return deferred(f"list file: {found.text}", "4.3.5")
-        lines = [line.strip() for line in found.data.decode("utf-8", "replace").splitlines()]
+        text = found.data.decode("utf-8", "replace")
+        if vcard.is_vcard(text):
+            return frozenset([fold(address) for address in vcard.addresses(text)])
+        lines = [line.strip() for line in text.splitlines()]
         return frozenset([fold(line) for line in lines if line and not line.startswith("#")])
 
     def _problem(self, name: str) -> str:
@@ -102,18 +110,21 @@ class World:
 
 
 def decide(
-    program: Program, envelope: Envelope, message: Message, answer: Answer
+    program: Program, envelope: Envelope, message: Message, answer: Answer, given: Given | None = None
 ) -> tuple[Verdict | Status, dict[Question, Any]]:
-    """The verdict on a message and the answers it took; a `Status` if a question could not be answered."""
+    """The verdict on a message and the answers it took; a `Status` if a question could not be answered.
+
+    `given` are the values of fields that a rule test supplies.
+    """
     answers: dict[Question, Any] = {}
     while True:
-        found = program.evaluate(envelope, message, answers)
+        found = program.evaluate(envelope, message, answers, given)
         if isinstance(found, Verdict):
             return found, answers
-        given = answer(found)
-        if isinstance(given, Status):
-            return given, answers
-        answers[found] = given
+        answered = answer(found)
+        if isinstance(answered, Status):
+            return answered, answers
+        answers[found] = answered
 
 
 def completed(envelope: Envelope, message: Message, from_line: str | None, trusted: bool) -> Envelope:

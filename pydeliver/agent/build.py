@@ -1,123 +1,203 @@
-"""Rules made into a plan anew: what a delivery does when no cached plan fits, and `check` always.
+"""Rules made into a plan anew, from the files as they are: what `check` does always, and a delivery by `renew`.
 
-Owns the waiting for a file that is still being written, the diagnostics that need the mailboxes' names, and keeping
-what was made: the plan in the cache, the sources by digest in the state directory.
+Owns which files those are and whose (the site's before and behind the user's), and the diagnostics that need more
+than the text: the mailboxes' names, the site's policy.
 """
 
 from __future__ import annotations
 
 import os
-import time
 
 from pydeliver import plan as plans
 from pydeliver import settings as site_settings
+from pydeliver.agent.policy import POLICIES, Judge, site_refusal
 from pydeliver.agent.rules import Shelf, find_store, matching, read_list
-from pydeliver.language.load import compile_rules
-from pydeliver.language.mistakes import described
+from pydeliver.language.load import Part, compile_parts
 from pydeliver.mailbox.names import INBOX, MBOX, Store, locate, name_problem
 from pydeliver.plan import Plan
-from pydeliver.status import Diagnostic, Status, Value, deferred
-from pydeliver.system.disk import Distrust, Trusted, close_quietly, enter_directory, make_private, write_atomic
+from pydeliver.status import Diagnostic, Status, Value
+from pydeliver.system.disk import Distrust, Trusted, close_quietly, enter_directory, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
-    from pydeliver.agent.rules import Home, Site
+    from pydeliver.agent.rules import Home, Side, Site
+    from pydeliver.language.cases import Case
 
-SETTLED = 2.0  # a rule file younger than so many seconds may still be being written
-PATIENCE = 10.0  # for how long a delivery waits for it
+SITE_RULES = ("rules.before", "rules.after")  # the settings that name a file
 
 
-class Library(Shelf):
-    """The shelf as the language reads it."""
+class Library:
+    """The shelf as the language reads it: for the files of one side, noting what was looked for."""
+
+    def __init__(self, home: Home, shelf: Shelf, side: Side, judge: Judge | None = None, size: int = 0) -> None:
+        self.home = home
+        self.shelf = shelf
+        self.side = side
+        self.judge = judge
+        self.size = size  # of what was read, in bytes
 
     def read(self, path: str) -> bytes | str | None:
-        found = self.take(path)
-        if isinstance(found, Trusted):
-            return found.data
-        return None if found.kind == "absent" else found.text
+        if os.path.isdir(path):
+            self.shelf.put(path, None, self.side)
+            return f'{path} is a directory: write "{os.path.basename(path)}/*.rules"'
+        found = self.shelf.take(path, self.side)
+        if isinstance(found, Distrust):
+            return None if found.kind == "absent" else found.text
+        self.size += len(found.data)
+        return (self.judge.too_large(self.size) if self.judge else "") or found.data
+
+    def find(self, path: str, base: str) -> tuple[str, ...]:
+        if not is_glob(path):
+            return (self.place(path, base),)
+        pattern = self.pattern(path, base)
+        self.shelf.globs[pattern] = matching(pattern)
+        return self.shelf.globs[pattern]
 
     def place(self, path: str, base: str) -> str:
         """Where a path leads that is written in the file `base`."""
         whole = self.home.expand(path)
         return os.path.normpath(whole if whole.startswith("/") else f"{os.path.dirname(base)}/{whole}")
 
-    def find(self, path: str, base: str) -> tuple[str, ...]:
-        whole = self.place(path, base)
-        if not any([c in whole for c in "*?["]):
-            return (whole,)
-        self.globs[whole] = matching(whole)
-        return self.globs[whole]
+    def pattern(self, path: str, base: str) -> str:
+        """The same for a glob: what was not written in the file is no pattern, whatever the home is called."""
+        from glob import escape
+
+        if path.startswith("~/"):
+            return os.path.normpath(f"{escape(self.home.path)}/{path[2:]}")
+        return os.path.normpath(path if path.startswith("/") else f"{escape(os.path.dirname(base))}/{path}")
+
+
+def is_glob(path: str) -> bool:
+    return any([character in path for character in "*?["])
+
+
+class Faults(Value):
+    """What is wrong with the files of one side, or doubtful."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+    distrusted: tuple[Distrust, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple([one for one in self.diagnostics if one.severity == "error"])
+
+    @property
+    def some(self) -> bool:
+        return bool(self.distrusted or self.errors)
 
 
 class Compiled(Value):
     """What became of a user's rules: a plan when nothing is wrong, and all that there is to say about them.
 
-    `settings` are the site's alone.
+    `diagnostics` and `distrusted` are about the user's files, `site` is about those that are none of his: the site's
+    settings and rules. `settings` are the site's alone, `cases` the rule tests in the user's files.
     """
 
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
     distrusted: tuple[Distrust, ...]
-    store: Store | Status
+    store: Store
     shelf: Shelf
-    settings: Mapping[str, object]
+    settings: Mapping[str, Any]
+    cases: tuple[Case, ...] = ()
+    site: Faults = Faults()
+
+    @property
+    def user(self) -> Faults:
+        return Faults(self.diagnostics, self.distrusted)
 
 
-class Kept(Library):
-    """The last good rules as the language reads them: what they were then, below the names that they had."""
+class Parts(Value):
+    """The rule files to compile, in the order in which they run: the site's, the user's, the site's."""
 
-    def __init__(self, home: Home, files: Mapping[str, bytes]) -> None:
-        super().__init__(home)
-        self.files = files
+    before: tuple[Part, ...]
+    user: Part
+    after: tuple[Part, ...]
 
-    def read(self, path: str) -> bytes | None:
-        return self.files.get(path)
-
-    def find(self, path: str, base: str) -> tuple[str, ...]:
-        from fnmatch import fnmatchcase
-
-        pattern = self.place(path, base)
-        return tuple([name for name in self.files if fnmatchcase(name, pattern)])
+    @property
+    def all(self) -> tuple[Part, ...]:
+        return (*self.before, self.user, *self.after)
 
 
 def compile_plan(home: Home, site: Site) -> Compiled:
     """Make the plan from the files as they are now."""
-    shelf = Library(home)
+    shelf = Shelf(home)
     settings, mistakes = _settings(shelf, site)
-    main = shelf.take(site.rules)
-    if isinstance(main, Distrust) and (main.kind != "absent" or site.required or home.state.has_rules()):
-        if main.kind == "absent":
-            shelf.distrusted.append(Distrust(site.rules, "absent", _gone(site)))
-        return Compiled(None, mistakes, tuple(shelf.distrusted), deferred(main.text, "4.3.5"), shelf, settings)
-    made = _compiled(home, site, shelf, main.data if isinstance(main, Trusted) else b"", settings)
-    if not mistakes:
-        return made
-    return Compiled(None, (*mistakes, *made.diagnostics), made.distrusted, made.store, shelf, settings)
+    main = shelf.take(site.rules, shelf.user)
+    before, after = [site_part(name, home, site, shelf, settings) for name in SITE_RULES]
+    if isinstance(main, Distrust) and main.kind == "absent" and (site.required or home.state.has_rules()):
+        shelf.user.distrusted.append(Distrust(site.rules, "absent", _gone(site)))
+    user = user_part(main.data if isinstance(main, Trusted) else b"", home, site, shelf, settings)
+    return compiled(home, Parts(before, user, after), shelf, settings, mistakes)
 
 
-def _settings(shelf: Shelf, site: Site) -> tuple[Mapping[str, object], tuple[Diagnostic, ...]]:
-    given = shelf.take(site.settings)
+def _settings(shelf: Shelf, site: Site) -> tuple[Mapping[str, Any], tuple[Diagnostic, ...]]:
+    given = shelf.settings(site.settings)
     if isinstance(given, Trusted):
         return site_settings.read(given.data, site.settings)
     return site_settings.defaults(), ()
 
 
-def _compiled(home: Home, site: Site, shelf: Library, data: bytes, site_alone: Mapping[str, object]) -> Compiled:
-    variables = (*site_settings.ENVIRONMENT, *site_alone["environment"])  # type: ignore[misc]
-    compiled = compile_rules(site.rules, data, shelf, variables, _tables(home))
-    layout = compiled.options.get("mailboxes", ((), ""))[1]
+def user_part(data: bytes, home: Home, site: Site, shelf: Shelf, settings: Mapping[str, Any]) -> Part:
+    """The user's rules, bound by the site's policy; a file of the site's own, named, by what binds those."""
+    if is_sites_own(site, settings):
+        return Part(site.rules, data, Library(home, shelf, shelf.user), site_refusal)
+    judge = judge_of(home, settings)
+    return Part(site.rules, data, Library(home, shelf, shelf.user, judge, len(data)), judge.refusal)
+
+
+def site_part(name: str, home: Home, site: Site, shelf: Shelf, settings: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The site's rule file that a setting names, if it names one; one that can't be read is noted on the shelf."""
+    if not settings[name] or is_sites_own(site, settings):
+        return ()
+    path = os.path.normpath(settings[name])
+    found = shelf.take(path, shelf.site)
+    if isinstance(found, Trusted):
+        return (Part(path, found.data, Library(home, shelf, shelf.site), site_refusal, True),)
+    if found.kind == "absent":
+        shelf.site.distrusted.append(found)
+    return ()
+
+
+def is_sites_own(site: Site, settings: Mapping[str, Any]) -> bool:
+    """Whether the rule file to judge is one that runs before or behind the user's: then it is judged alone."""
+    return os.path.normpath(site.rules) in [os.path.normpath(settings[name]) for name in SITE_RULES if settings[name]]
+
+
+def judge_of(home: Home, settings: Mapping[str, Any]) -> Judge:
+    """The site's policy for this user; his mailboxes are where they would be if he set nothing."""
+    return Judge(POLICIES[settings["policy"]], home, find_store({**settings, "layout": ""}, home))
+
+
+def compiled(
+    home: Home,
+    parts: Parts,
+    shelf: Shelf,
+    site_alone: Mapping[str, Any],
+    mistakes: tuple[Diagnostic, ...] = (),
+) -> Compiled:
+    """Compile what was taken from the shelf; `mistakes` are those in the site's settings."""
+    variables = (*site_settings.ENVIRONMENT, *site_alone["environment"])
+    made = compile_parts(parts.all, variables, _tables(home))
+    layout = made.options.get("mailboxes", ((), ""))[1]
     settings = (
-        dict(site_alone) | {"me": (), "layout": layout} | {name: each for name, (each, _) in compiled.options.items()}
+        dict(site_alone) | {"me": (), "layout": layout} | {name: each for name, (each, _) in made.options.items()}
     )
     store = find_store(settings, home)
-    plan = Plan(compiled.statements, settings, compiled.files, tuple(shelf.sources.items()), tuple(shelf.globs.items()))
-    order = {path: number for number, path in enumerate(compiled.files)}
-    found = (*compiled.diagnostics, *_bad_names(plan, store, shelf))
-    diagnostics = tuple(sorted(found, key=lambda one: (order.get(one.file, -1), one.line, one.column)))
-    whole = not shelf.distrusted and not any([one.severity == "error" for one in diagnostics])
-    return Compiled(plan if whole else None, diagnostics, tuple(shelf.distrusted), store, shelf, site_alone)
+    sources, globs = tuple(shelf.sources.items()), tuple(shelf.globs.items())
+    plan = Plan(made.statements, settings, made.files, sources, globs, site=shelf.of_site)
+    found = (*made.diagnostics, *_bad_names(plan, store, shelf), *_unbelieved(plan, shelf))
+    found += _beyond_limits(plan, parts.user, shelf)
+    order = {path: number for number, path in enumerate(made.files)}
+    ordered = sorted(found, key=lambda one: (order.get(one.file, -1), one.line, one.column))
+    of_site = tuple([one for one in ordered if one.file in made.site and one.severity == "error"])
+    site = Faults((*mistakes, *of_site), tuple(shelf.site.distrusted))
+    user = Faults(tuple([one for one in ordered if one.file not in made.site]), tuple(shelf.user.distrusted))
+    whole = None if user.some or site.some else plan
+    return Compiled(whole, user.diagnostics, user.distrusted, store, shelf, site_alone, made.cases, site)
 
 
 def _gone(site: Site) -> str:
@@ -135,25 +215,67 @@ def _tables(home: Home) -> str | None:
     return home.cache
 
 
-def _bad_names(plan: Plan, store: Store, shelf: Library) -> tuple[Diagnostic, ...]:
+def _bad_names(plan: Plan, store: Store, shelf: Shelf) -> tuple[Diagnostic, ...]:
     """Mailbox names that no delivery could use, told where they are written. A value in one is taken for a word."""
+    named = [
+        (name, node)
+        for node in plans.actions(plan.statements)
+        for kind, given in node[3]
+        if kind == "boxes"
+        for name in given
+    ]
+    named += [(node[1][2], node) for node in plans.tests(plan.statements) if node[1][1] == "mailbox"]
     found = []
-    for node in plans.actions(plan.statements):
-        for template in [name for kind, given in node[3] if kind == "boxes" for name in given]:
-            name = (
-                template
-                if isinstance(template, str)
-                else "".join([p if isinstance(p, str) else "value" for p in template])
-            )
-            problem = name_problem(store, name)
-            if problem:
-                path = plan.files[node[6]]
-                lines = (shelf.read(path) or b"").decode("utf-8", "replace").splitlines()  # type: ignore[union-attr]
-                text = lines[node[5] - 1]
-                column = max(1, text.find(f'"{name}"') + 1)
-                width = len(name) + 2 if column > 1 else len(text)
-                found.append(Diagnostic(path, node[5], column, problem, "bad-mailbox", "error", text, width))
+    for template, node in named:
+        name = (
+            template if isinstance(template, str) else "".join([p if isinstance(p, str) else "value" for p in template])
+        )
+        problem = name_problem(store, name)
+        if problem:
+            found.append(_told_at(node, plan, shelf, f'"{name}"', problem, "bad-mailbox", "error"))
     return tuple(found)
+
+
+def _beyond_limits(plan: Plan, part: Part, shelf: Shelf) -> tuple[Diagnostic, ...]:
+    """Where the user's rules are more, or would do more, than the site allows."""
+    judge = part.library.judge if isinstance(part.library, Library) else None
+    if judge is None:
+        return ()
+    found = []
+    said = judge.too_large(len(part.data))
+    if said:
+        found.append(Diagnostic(part.path, 1, 1, said, "policy"))
+    users = tuple([node for node in plan.statements if plan.files[node[-1 if node[0] == "if" else 6]] not in plan.site])
+    excess = judge.too_many(users)
+    if excess is not None:
+        found.append(_told_at(excess[0], plan, shelf, excess[0][7], excess[1], "policy", "error"))
+    return tuple(found)
+
+
+def _unbelieved(plan: Plan, shelf: Shelf) -> tuple[Diagnostic, ...]:
+    """Tests of auth.spf and the like, where the site names no server whose results they could be."""
+    if plan.settings["authserv-id"]:
+        return ()
+    said = "the site's settings name no authserv-id, so no result of SPF, DKIM or DMARC is believed here"
+    return tuple(
+        [
+            _told_at(node, plan, shelf, node[1][1], said, "no-authserv-id", "warning")
+            for node in plans.tests(plan.statements)
+            if node[1][1].startswith("auth.")
+        ]
+    )
+
+
+def _told_at(
+    node: plans.Node, plan: Plan, shelf: Shelf, written: str, message: str, name: str, severity: str
+) -> Diagnostic:
+    """A diagnostic about what is `written` in the line of a test or an action."""
+    line, number = node[5:7]
+    path = plan.files[number]
+    text = shelf.contents[shelf.sources[path]].decode("utf-8", "replace").splitlines()[line - 1]
+    column = text.find(written) + 1
+    width = len(written) if column else len(text)
+    return Diagnostic(path, line, column or 1, message, name, severity, text, width)
 
 
 def list_problems(plan: Plan, home: Home) -> tuple[Distrust, ...]:
@@ -184,94 +306,3 @@ def place_problem(store: Store) -> str:
         except OSError as error:
             return f"{place} can't be used: {error.strerror}"
     return ""
-
-
-def build_plan(home: Home, site: Site, cache: str) -> Plan | Status:
-    """The plan for a delivery, compiled when its files have come to rest, and kept for the next one.
-
-    While the user's own rules have a mistake, or are just being written, the last good ones go on sorting.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        made = compile_plan(home, site)
-        changing = any([one.kind == "changing" for one in made.distrusted])
-        age = time.time() - made.shelf.youngest
-        if not changing and not 0 <= age < SETTLED:
-            break
-        meanwhile = _last_good(home, site, made, "the rules are being written")
-        if meanwhile is not None:
-            return meanwhile
-        if time.monotonic() > deadline:
-            return deferred(f"{site.rules} is being written", "4.3.5")
-        time.sleep(0.1 if changing else SETTLED - age + 0.01)
-    plan = made.plan or _last_good(home, site, made, _told(made)) or _unsorted(home, site, made)
-    if plan is None:
-        return deferred(_complaint(made), "4.3.5")
-    _keep(made, plan, home, site, cache)
-    return plan
-
-
-def _last_good(home: Home, site: Site, made: Compiled, told: str) -> Plan | None:
-    """The plan of the last good sources, by today's settings, in place of what was made of today's sources.
-
-    None where a file must not be trusted: who could write it could also have broken it on purpose. And where the
-    settings are broken, which the site has to know.
-    """
-    if not _is_users_mistake(site, made):
-        return None
-    kept = home.state.kept_rules()
-    if site.rules not in kept:
-        return None
-    good = _compiled(home, site, Kept(home, kept), kept[site.rules], made.settings).plan
-    if good is None:  # a newer release, or a new policy
-        return None
-    sources, globs = tuple(made.shelf.sources.items()), tuple(made.shelf.globs.items())
-    used = tuple([(path, plans.content_digest(kept[path])) for path in good.files])
-    return Plan(good.statements, good.settings, good.files, sources, globs, told, used)
-
-
-def _unsorted(home: Home, site: Site, made: Compiled) -> Plan | None:
-    """No rules at all, where the site wants mail kept rather than waiting."""
-    if made.settings["broken-rules"] != "keep" or not _is_users_mistake(site, made):
-        return None
-    settings = {**made.settings, "me": (), "layout": ""}
-    sources, globs = tuple(made.shelf.sources.items()), tuple(made.shelf.globs.items())
-    return Plan((), settings, (), sources, globs, _told(made))
-
-
-def _is_users_mistake(site: Site, made: Compiled) -> bool:
-    """Whether it is the content of the user's own rules, and nothing else, that is wrong or still changing."""
-    safe = all([one.kind in ("absent", "changing") and one.path != site.settings for one in made.distrusted])
-    return safe and not site.required and not any([one.file == site.settings for one in made.diagnostics])
-
-
-def _told(made: Compiled) -> str:
-    """All that is wrong, for the user: the first line alone says the most."""
-    found = [one.text for one in made.distrusted]
-    found += [described(one) for one in made.diagnostics if one.severity == "error"]
-    return "\n".join([_complaint(made), "", *found]) if found else ""
-
-
-def _complaint(made: Compiled) -> str:
-    """The first thing that is wrong, in one line."""
-    for distrust in made.distrusted:
-        return distrust.text
-    first = next(one for one in made.diagnostics if one.severity == "error")
-    return f"{first.file}:{first.line}: {first.message}"
-
-
-def _keep(made: Compiled, plan: Plan, home: Home, site: Site, cache: str) -> None:
-    """Keep the plan for the next delivery and its sources for later questions. What fails costs time, not mail."""
-    try:
-        if not plan.broken:
-            for path in plan.files:
-                digest = made.shelf.sources[path]
-                if digest:
-                    home.state.keep_rules(digest, made.shelf.contents[digest])
-            if plan.sources[1][1] and not site.required:
-                home.state.keep_names([(path, made.shelf.sources[path]) for path in plan.files])
-            home.state.forget_notices()
-        make_private(home.cache)
-        write_atomic(cache, plans.encode(plan), sync=False)
-    except OSError:
-        return

@@ -51,7 +51,8 @@ def tell(home: Home, store: Store, plan: Plan, host: str, now: float) -> str:
 
 def _message(home: Home, plan: Plan, host: str, now: float, state: str) -> bytes:
     first = plan.broken.split("\n", 1)[0]
-    text = _TEXT.format(told=plan.broken.split("\n", 2)[-1], meanwhile=_SORTING if plan.kept else _KEEPING)
+    sorting = any([path not in plan.site for path, _ in plan.kept])
+    text = _TEXT.format(told=plan.broken.split("\n", 2)[-1], meanwhile=_SORTING if sorting else _KEEPING)
     subject = f"Your mail rules have a mistake: {os.path.basename(first)}"[:200]
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(now))
     head = (

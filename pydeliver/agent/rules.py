@@ -1,6 +1,6 @@
 """A user's rules as a plan: where they lie, whether the cached plan still fits, where the mailboxes are.
 
-The language is imported (by `build`) only when no cached plan fits. Rules, state and cache are found the same way
+The language is imported (by `renew`) only when no cached plan fits. Rules, state and cache are found the same way
 through every door: below the home, `$HOME` if it belongs to the user, else the one in passwd; XDG variables are
 ignored, because a mail server does not have them and a shell does.
 """
@@ -86,37 +86,74 @@ def _is_foreign(home: str, uid: int) -> bool:
         return False
 
 
-class Shelf:
-    """The files that rules are made of, read as delivery trusts them, with a note of all that was read."""
+class Side:
+    """One of the two who write rules, the user and the site: whom its files belong to, and how they were found."""
 
     def __init__(self, home: Home) -> None:
-        self.home = home
-        self.sources: dict[str, bytes] = {}
-        self.contents: dict[bytes, bytes] = {}
-        self.globs: dict[str, tuple[str, ...]] = {}
+        self.uid = home.uid
+        self.home = home.path  # directories are judged up to here
+        self.files: list[str] = []
         self.distrusted: list[Distrust] = []
         self.youngest = 0.0
 
-    def take(self, path: str) -> Trusted | Distrust:
-        """Read one file and note its digest; the empty digest stands for a file that is not there."""
-        found = read_trusted(path, uid=self.home.uid, home=self.home.path)
+
+class Shelf:
+    """The files that rules are made of, read as delivery trusts them, with a note of all that was read.
+
+    The user's may belong to him or root; the site's to the owner of its settings or root, so that who can't write
+    the settings can't write the site's rules either.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.user, self.site = Side(home), Side(home)
+        self.sources: dict[str, bytes] = {}
+        self.contents: dict[bytes, bytes] = {}
+        self.globs: dict[str, tuple[str, ...]] = {}
+
+    def settings(self, path: str) -> Trusted | Distrust:
+        """Read the site's settings, whose owner is from now on the one whom its rules may belong to."""
+        found = self.take(path, self.site)
         if isinstance(found, Trusted):
-            digest = plans.content_digest(found.data)
-            self.sources[path] = digest
-            self.contents[digest] = found.data
-            self.youngest = max(self.youngest, found.mtime_ns / 1e9)
-        elif found.kind == "absent":
-            self.sources[path] = b""
-        else:
-            self.distrusted.append(found)
+            self.user.youngest = self.site.youngest
+            if found.owner != self.user.uid:
+                self.site.uid, self.site.home = found.owner, "/"
         return found
+
+    def take(self, path: str, side: Side) -> Trusted | Distrust:
+        """Read one file and note its digest; the empty digest stands for a file that is not there."""
+        found = read_trusted(path, uid=side.uid, home=side.home)
+        if isinstance(found, Trusted):
+            self.put(path, found.data, side)
+            side.youngest = max(side.youngest, found.mtime_ns / 1e9)
+        elif found.kind == "absent":
+            self.put(path, None, side)
+        else:
+            side.distrusted.append(found)
+        return found
+
+    def put(self, path: str, data: bytes | None, side: Side) -> None:
+        """Note what a file held; None for one that was not there."""
+        digest = b"" if data is None else plans.content_digest(data)
+        self.sources[path], self.contents[digest] = digest, data or b""
+        side.files.append(path)
+
+    @property
+    def of_site(self) -> tuple[str, ...]:
+        """Which of the sources are the site's."""
+        return tuple(dict.fromkeys(self.site.files))
 
 
 def matching(pattern: str) -> tuple[str, ...]:
-    """The files that a glob names, in byte order."""
+    """The files that a glob names, in byte order: no directory, and nothing that an editor leaves beside a file."""
     import glob
 
-    return tuple(sorted(glob.glob(pattern), key=os.fsencode))
+    found = [path for path in glob.glob(pattern) if not _is_left_over(os.path.basename(path))]
+    return tuple(sorted([path for path in found if not os.path.isdir(path)], key=os.fsencode))
+
+
+def _is_left_over(name: str) -> bool:
+    """`x.rules~` and `#x.rules#`; hidden names (`.x.rules.swp`) fit no glob that does not say the dot."""
+    return name.endswith("~") or name.startswith("#")
 
 
 class Site(Value):
@@ -142,9 +179,9 @@ def load_plan(home: Home, site: Site) -> Plan | Status:
         plan = plans.decode(cached.data)
         if plan is not None and _is_fresh(plan, home, site):
             return plan
-    from pydeliver.agent.build import build_plan
+    from pydeliver.agent.renew import renew_plan
 
-    return build_plan(home, site, path)
+    return renew_plan(home, site, path)
 
 
 def cache_path(home: Home, site: Site) -> str:
@@ -156,8 +193,11 @@ def _is_fresh(plan: Plan, home: Home, site: Site) -> bool:
     if [path for path, _ in plan.sources[:2]] != [site.settings, site.rules]:
         return False
     shelf = Shelf(home)
-    for path, digest in plan.sources:
-        shelf.take(path)
+    shelf.settings(site.settings)
+    if shelf.sources.get(site.settings) != plan.sources[0][1]:
+        return False
+    for path, digest in plan.sources[1:]:
+        shelf.take(path, shelf.site if path in plan.site else shelf.user)
         if shelf.sources.get(path) != digest:
             return False
     if not plan.sources[1][1] and not plan.broken and (site.required or home.state.has_rules()):

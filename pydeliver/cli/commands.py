@@ -1,11 +1,12 @@
-"""The commands for people: check, try, fmt, init, help, launcher. Built by click from the table in `options`.
+"""The commands for people: check, try, test, fmt, init, help, launcher. Built by click from the table in `options`.
 
-Exit codes: 0 fine; 65 mistakes in the rules; 1 `fmt --check` found something to change; 64 a wrong command line;
-66 a file that can't be read. `deliver` is not here: it never goes through click.
+Exit codes: 0 fine; 65 mistakes in the rules; 1 `fmt --check` found something to change, or a rule test failed; 64 a
+wrong command line; 66 a file that can't be read. `deliver` is not here: it never goes through click.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -18,20 +19,24 @@ from typing import Any, NoReturn
 import click
 
 from pydeliver import __version__
-from pydeliver.agent.build import Compiled, compile_plan, list_problems, place_problem
+from pydeliver.agent.build import Compiled, Faults, compile_plan, list_problems, place_problem
+from pydeliver.agent.renew import stand_in
 from pydeliver.agent.rules import Home, Site, find_home
 from pydeliver.cli import launcher as launchers
 from pydeliver.cli import manual, options
 from pydeliver.cli.door import Arguments, make_envelope
 from pydeliver.mail.date import seconds
+from pydeliver.plan import Plan
 from pydeliver.settings import DEFAULT_PATH
 from pydeliver.status import Status
 from pydeliver.system.privilege import home_problem
 from pydeliver.workbench import report
 from pydeliver.workbench.rehearse import messages as read_messages
 from pydeliver.workbench.rehearse import rehearse
+from pydeliver.workbench.testing import Result, rule_files
+from pydeliver.workbench.testing import run as run_tests
 
-USAGE, MISTAKES, NO_INPUT, DIFFERS = 64, 65, 66, 1
+USAGE, MISTAKES, NO_INPUT, DIFFERS, FAILED = 64, 65, 66, 1, 1
 _COLOURS = {"place": "bright_black", "error": "red", "warning": "yellow", "decision": "green", "title": "cyan"}
 
 
@@ -88,20 +93,24 @@ def check(file: str | None, strict: bool, rules: str | None, config: str | None)
       pydeliver check new.rules --strict
 
     Judges the files as a delivery would, permissions included, and says which files, home and mailboxes it took.
-    Leaves with 65 when there are mistakes.
+    Leaves with 65 when there are mistakes in your files, or when mail would wait for another reason. What is wrong
+    with the site's rules is said too, but is no mistake of yours.
     """
     home = _home()
-    made = compile_plan(home, _site(home, file or rules, config))
+    site = _site(home, file or rules, config)
+    made = compile_plan(home, site)
     distrusted = (*made.distrusted, *(list_problems(made.plan, home) if made.plan else ()))
     _show_facts(made, home)
-    for distrust in distrusted:
-        click.echo(report.distrust_text(distrust, _style))
-    for found in made.diagnostics:
-        click.echo(report.diagnostic_text(found, _style))
-    waits = "" if distrusted else _why_mail_waits(made, home)
+    for faults in (made.site, Faults(made.diagnostics, distrusted)):
+        for distrust in faults.distrusted:
+            click.echo(report.distrust_text(distrust, _style))
+        for found in faults.diagnostics:
+            click.echo(report.diagnostic_text(found, _style))
+    waits = "" if distrusted else _why_mail_waits(made, home) or _why_the_sites_rules_make_it_wait(made, home, site)
     if waits:
         click.echo(_style(f"mail would wait: {waits}", "error"))
-    kinds = Counter([found.severity for found in made.diagnostics])
+    told = [one.text for one in distrusted]  # an included file that must not be used is told as such, and counted once
+    kinds = Counter([found.severity for found in made.diagnostics if found.message not in told])
     errors = kinds["error"] + len(distrusted) + bool(waits)
     click.echo(_counted(errors, "mistake") + (f", {_counted(kinds['warning'], 'warning')}" if kinds["warning"] else ""))
     sys.exit(MISTAKES if errors or (strict and kinds["warning"]) else 0)
@@ -109,10 +118,18 @@ def check(file: str | None, strict: bool, rules: str | None, config: str | None)
 
 def _why_mail_waits(made: Compiled, home: Home) -> str:
     """What no rule can help: the home, or where the mailboxes are."""
-    if isinstance(made.store, Status):
-        return made.store.text
     problem = home_problem(home.path, home.uid)
     return place_problem(made.store) if problem is None else problem.text
+
+
+def _why_the_sites_rules_make_it_wait(made: Compiled, home: Home, site: Site) -> str:
+    """What the site has to mend, unless the rules that it had before go on sorting meanwhile."""
+    if not made.site.some:
+        return ""
+    if stand_in(home, site, made, math.inf) is not None:
+        click.echo("the site's rules have a mistake; meanwhile they hold as they were before")
+        return ""
+    return "the site's settings or rules have a mistake"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -122,14 +139,16 @@ def _counted(number: int, noun: str) -> str:
 def _show_facts(made: Compiled, home: Home) -> None:
     """What `check` judged."""
     files = [path for path, digest in made.shelf.sources.items() if digest]
-    facts = [("home", home.path), *[("file", path) for path in files]]
-    if not made.distrusted and not any([path in files for path in (made.plan.files if made.plan else files)]):
-        facts.append(("file", f"none: all mail is kept (`pydeliver init` writes {home.rules})"))
-    if not isinstance(made.store, Status):
-        facts += [
-            ("mailboxes", f"{made.store.root} ({made.store.layout})"),
-            ("default", made.store.default.rstrip("/")),
-        ]
+    sites = [path for path in files if path in made.shelf.of_site]
+    own = [path for path in files if path not in sites]
+    facts = [("home", home.path), *[("site", path) for path in sites], *[("file", path) for path in own]]
+    if not own and not made.distrusted:
+        what = "the site's rules alone sort" if len(sites) > 1 else "all mail is kept"
+        facts.append(("file", f"none: {what} (`pydeliver init` writes {home.rules})"))
+    facts += [
+        ("mailboxes", f"{made.store.root} ({made.store.layout})"),
+        ("default", made.store.default.rstrip("/")),
+    ]
     if made.plan is not None:
         facts.append(("me", ", ".join(made.plan.settings["me"]) or "the addresses that mail is sent to"))
     for name, value in facts:
@@ -154,7 +173,7 @@ def try_(messages: tuple[str, ...], verbose: bool, as_json: bool, subfolders: bo
     """
     home = _home()
     made = compile_plan(home, _site(home, values["rules"], values["config"]))
-    if made.plan is None or isinstance(made.store, Status):
+    if made.plan is None:
         _refuse(made)
     envelope = make_envelope(_arguments(values), {}, home.user, "try", complete=False)
     if isinstance(envelope, Status):
@@ -178,15 +197,79 @@ def try_(messages: tuple[str, ...], verbose: bool, as_json: bool, subfolders: bo
             click.echo(line)
 
 
+@commands.command()
+@click.argument("files", nargs=-1)
+@click.option("-k", "wanted", metavar="TEXT", default="", help="Only the tests with this text in their names.")
+@click.option("--junit", metavar="FILE", help="Write the results into a file too, as XML.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a test.")
+@_given((options.CONFIG,))
+def test(files: tuple[str, ...], wanted: str, junit: str | None, as_json: bool, config: str | None) -> None:
+    """Run the tests that stand in rule files: where would each message go, and is that what was expected?
+
+    FILES are rule files, or directories of them; without any, your rules. Nothing is delivered.
+
+    \b
+    Example:
+      pydeliver test
+      pydeliver test rules/ -k boss --junit results.xml
+
+    Leaves with 1 when a test fails, and with 65 when a rule file has mistakes.
+    """
+    home = _home()
+    now = time.time()
+    results, broken = [], False
+    for made in _compiled(files, home, config):
+        if made.plan is None:
+            broken = True
+            _show_mistakes(made)
+            continue
+        cases = [case for case in made.cases if wanted.casefold() in case.name.casefold()]
+        for one in _with_progress(run_tests(cases, made.plan, made.store, home, now), "tests"):
+            results.append((one, made.plan))
+            lines = [report.result_json(one, made.plan)] if as_json else report.result_text(one, made.plan, _style)
+            click.echo("\n".join(lines))
+    failed = len([one for one, _ in results if not one.passed])
+    if not as_json and (results or not broken):
+        click.echo(_counted(len(results), "test") + (f", {failed} failed" if failed else ""))
+    if junit is not None:
+        _write_junit(junit, results)
+    sys.exit(MISTAKES if broken else FAILED if failed else 0)
+
+
+def _compiled(paths: tuple[str, ...], home: Home, config: str | None) -> list[Compiled]:
+    """What became of each rule file; what another file of a directory includes is not judged by itself."""
+    if not paths:
+        return [compile_plan(home, _site(home, None, config))]
+    named = {os.path.abspath(path): path == given for given in paths for path in rule_files(given)}
+    made = {path: compile_plan(home, _site(home, path, config)) for path in named}
+    plans = [(path, one.plan) for path, one in made.items() if one.plan is not None]
+    included = {file for path, plan in plans for file in plan.files if file != path}
+    return [one for path, one in made.items() if named[path] or path not in included]
+
+
+def _write_junit(path: str, results: list[tuple[Result, Plan]]) -> None:
+    from pydeliver.workbench.junit import junit  # an XML library that nothing else needs
+
+    try:
+        with open(path, "wb") as file:
+            file.write(junit(results))
+    except OSError as error:
+        click.echo(f"{path}: {error.strerror}", err=True)
+        sys.exit(NO_INPUT)
+
+
 def _refuse(made: Compiled) -> NoReturn:
     """Say what is wrong with the rules, and leave."""
-    for distrust in made.distrusted:
-        click.echo(report.distrust_text(distrust, _style), err=True)
-    for found in made.diagnostics:
-        click.echo(report.diagnostic_text(found, _style), err=True)
-    if isinstance(made.store, Status) and not made.distrusted:
-        click.echo(made.store.text, err=True)
+    _show_mistakes(made)
     sys.exit(MISTAKES)
+
+
+def _show_mistakes(made: Compiled) -> None:
+    for faults in (made.site, made.user):
+        for distrust in faults.distrusted:
+            click.echo(report.distrust_text(distrust, _style), err=True)
+        for found in faults.diagnostics:
+            click.echo(report.diagnostic_text(found, _style), err=True)
 
 
 def _entries(messages: tuple[str, ...], subfolders: bool) -> Any:
@@ -198,16 +281,16 @@ def _entries(messages: tuple[str, ...], subfolders: bool) -> Any:
             sys.exit(NO_INPUT)
 
 
-def _with_progress(found: Any) -> Any:
-    """Show on a terminal how many messages were judged, where the answers go elsewhere."""
+def _with_progress(found: Any, what: str = "messages") -> Any:
+    """Show on a terminal how many were judged, where the answers go elsewhere."""
     shown = sys.stderr.isatty() and not sys.stdout.isatty()
     number = 0
     for number, one in enumerate(found, 1):
         if shown and number % 200 == 0:
-            click.echo(f"\r{number:,} messages", err=True, nl=False)
+            click.echo(f"\r{number:,} {what}", err=True, nl=False)
         yield one
     if shown and number >= 200:
-        click.echo(f"\r{number:,} messages", err=True)
+        click.echo(f"\r{number:,} {what}", err=True)
 
 
 @commands.command()

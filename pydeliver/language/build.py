@@ -45,6 +45,8 @@ from pydeliver.language.tree import (
     Question,
     Range,
     Rule,
+    Score,
+    Search,
     Span,
     Statement,
     Text,
@@ -80,6 +82,7 @@ class Builder:
             "NETWORK": lambda token: Network(span_of(token), token.value),
             "PATTERN": self._pattern,
             "NAME": self._name,
+            "PER": self._name,
             "BROKEN": self._broken,
         }
 
@@ -149,6 +152,15 @@ class Builder:
         span, blank = _over(parts[0], parts[-1]), self._blank(parts[0])
         return Let(span, name.dotted, parts[-1], name_span=name.span, blank_before=blank)
 
+    def score(self, parts: list[Any]) -> Score | Broken:
+        span, blank = _over(parts[0], parts[-1]), self._blank(parts[0])
+        if self._has_broken(parts):
+            return Broken(span)
+        condition = None if isinstance(parts[-1], (Number, Name)) else parts[-1]
+        limit = tuple(parts[3:6]) if len(parts) > 5 else ()
+        per = condition is not None and type(parts[-2]) is Name
+        return Score(span, parts[0], parts[2], limit, condition, per, blank_before=blank)
+
     def command(self, parts: list[Any]) -> Command | If | Broken:
         block = parts[-1] if type(parts[-1]) is Block else None
         phrase = parts[:-1] if block else parts
@@ -186,6 +198,12 @@ class Builder:
 
     def negation(self, parts: list[Any]) -> Not:
         return Not(_over(parts[0], parts[1]), parts[1])
+
+    def any(self, parts: list[Any]) -> Search:
+        return Search(_over(parts[0], parts[-1]), parts[1], parts[3])
+
+    def none(self, parts: list[Any]) -> Not:
+        return Not(_over(parts[0], parts[-1]), self.any(parts[1:]))
 
     def group(self, parts: list[Any]) -> Condition:
         """The condition between the parentheses, which belong to its place."""

@@ -72,8 +72,8 @@ def implies(one: Node, other: Node) -> bool:
 
 
 def _open(test: Node) -> bool:
-    """Whether a test asks for something that may stay unknown."""
-    return any([operand[0] in ("list", "template", "field") for operand in test[4]])
+    """Whether a test asks for something that may stay unknown, or for the score, which other rules change."""
+    return test[1][0] == "scores" or any([operand[0] in ("list", "template", "field") for operand in test[4]])
 
 
 def _test_implies(one: Node, other: Node) -> bool:

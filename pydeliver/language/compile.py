@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pydeliver.language import tree
+from pydeliver.language import scores, tree
+from pydeliver.language.cases import Cases
 from pydeliver.language.check import implies
 from pydeliver.language.conditions import Conditions
+from pydeliver.language.forms import fixed, flat, operands_of, slots
 from pydeliver.language.operands import Values
 from pydeliver.language.scope import (
     Binding,
     Catalogue,
     Place,
     Report,
+    is_allowed,
     is_field_name,
     is_list_file,
     literal,
@@ -28,6 +31,7 @@ from pydeliver.vocabulary.word import Action
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pydeliver.plan import Node
 
@@ -47,6 +51,7 @@ class Compiler:
         self.include = include
         self.values = Values(catalogue, report)
         self.conditions = Conditions(catalogue, report, self.values)
+        self.cases = Cases(catalogue, report, self.values)
         self.options: dict[str, tuple[tuple[str, ...], str]] = {}
         self.bindings: list[Binding] = []
 
@@ -66,7 +71,7 @@ class Compiler:
         ended = False
         told = False
         for statement in block.statements:
-            if ended and not told and not isinstance(statement, tree.Let):
+            if ended and not told and not isinstance(statement, tree.Let) and not _is_test(statement):
                 told = True
                 self.report.warning(
                     place, _head(statement), "unreachable", "no message gets here: the evaluation ends above"
@@ -84,6 +89,8 @@ class Compiler:
         if isinstance(statement, tree.Let):
             self._let(statement, place)
             return (), False
+        if isinstance(statement, tree.Score):
+            return scores.compiled(statement, place, self.conditions, self.report), False
         assert isinstance(statement, tree.Command)
         return self._command(statement, place)
 
@@ -150,18 +157,21 @@ class Compiler:
                 self._prove(item, place)
         elif isinstance(value, tree.Name) and value.dotted in place.lets:
             place.lets[value.dotted].used = True
-        elif isinstance(value, tree.Name) or (isinstance(value, tree.Phrase) and not is_list_file(value)):
+        elif isinstance(value, tree.Name | tree.Call) or (isinstance(value, tree.Phrase) and not is_list_file(value)):
             reference(value, place, self.catalogue, self.report)
 
     # -- commands --
 
     def _command(self, command: tree.Command, place: Place) -> Block:
-        words = _flat(command.words)
+        words = flat(command.words)
         head = words[0]
         if not isinstance(head, tree.Name):
             self.report.error(place, head.span, "unexpected", "a statement begins with a word")
             return (), False
         first = head.dotted
+        if first == "test":
+            self.cases.add(command, place)
+            return (), False
         if command.block is not None:
             near = self.catalogue.near(first, ["if", "rule"])
             self.report.error(place, head.span, "unknown-word", f"`{first}` is no statement with a block{near}")
@@ -226,7 +236,7 @@ class Compiler:
                 place, command.span, "option-inside", "options are set at the top level, for every message"
             )
             return
-        if command.value is None or len(_flat(command.words)) != 2:
+        if command.value is None or len(flat(command.words)) != 2:
             self.report.error(place, command.span, "bad-option", f"write `{option.example}`")
             return
         items = command.value.items if isinstance(command.value, tree.List) else (command.value,)
@@ -237,9 +247,10 @@ class Compiler:
         kind = self._kind(command, option.kinds, option.example, place)
         if kind is None:
             return
+        if not all([is_allowed(f"set {name}", text, command.value.span, place, self.report) for text in texts]):
+            return
         problem = option.problem(tuple(texts))
         if problem:
-            assert command.value is not None
             self.report.error(place, command.value.span, "bad-option", problem)
         elif name in self.options:
             self.report.error(place, command.span, "bad-option", f"`{name}` is set a second time")
@@ -248,7 +259,7 @@ class Compiler:
 
     def _kind(self, command: tree.Command, kinds: tuple[str, ...], example: str, place: Place) -> str | None:
         """The word behind `as`, "" where none stands, None with the mistake reported."""
-        rest = _flat(command.rest)
+        rest = flat(command.rest)
         if not rest:
             return ""
         said = [
@@ -271,7 +282,7 @@ class Compiler:
             return (), False
         for family, action in candidates:
             for form in action.forms:
-                operands = self._fit(form, words, command)
+                operands = operands_of(form, words, command)
                 if operands is not None:
                     return self._fitted(family, action, form, operands, command, place)
         said = " or ".join([f"`{action.example}`" for _, action in candidates])
@@ -288,24 +299,6 @@ class Compiler:
             near = self.catalogue.near(name, self.catalogue.first_words())
             self.report.error(place, head.span, "unknown-word", f"`{name}` is not known here{near}")
 
-    def _fit(self, form: str, words: tuple[tree.Value, ...], command: tree.Command) -> list[tree.Value] | None:
-        """The operands of a command that is written like `form`, or None."""
-        before, _, behind = form.partition(" = ")
-        if bool(behind) != (command.value is not None) or command.rest:
-            return None
-        pattern = before.split()
-        if len(pattern) != len(words):
-            return None
-        operands = []
-        for said, word in zip(pattern, words, strict=True):
-            if said.isupper():
-                operands.append(word)
-            elif not isinstance(word, tree.Name) or word.dotted != said:
-                return None
-        if command.value is not None:
-            operands.append(command.value)
-        return operands
-
     def _fitted(
         self,
         family: str,
@@ -315,9 +308,10 @@ class Compiler:
         command: tree.Command,
         place: Place,
     ) -> Block:
-        slots = [word for word in form.split() if word.isupper()]
+        if not is_allowed("word", fixed(form), flat(command.words)[0].span, place, self.report):
+            return (), action.final
         operands = []
-        for slot, value in zip(slots, values, strict=True):
+        for slot, value in zip(slots(form), values, strict=True):
             made = self._slot(slot, value, action, place)
             if made is None:
                 return (), action.final
@@ -350,6 +344,8 @@ class Compiler:
                 return None
             return ("names", tuple(made))
         if slot == "MAILBOXES":
+            for item, template in zip(items, made, strict=True):
+                is_allowed("mailbox", _with_values(template), item.span, place, self.report)
             return ("boxes", tuple(made))
         return ("text", made[0])
 
@@ -392,15 +388,21 @@ def _is_literal(text: tree.Text) -> bool:
     return all([isinstance(part, str) for part in text.parts])
 
 
-def _flat(parts: tuple[tree.Value, ...]) -> tuple[tree.Value, ...]:
-    """Parts with phrases among them written out."""
-    return tuple([one for part in parts for one in (part.parts if isinstance(part, tree.Phrase) else (part,))])
+def _is_test(statement: tree.Statement) -> bool:
+    head = flat(statement.words)[0] if isinstance(statement, tree.Command) else None
+    return isinstance(head, tree.Name) and head.dotted == "test"
+
+
+def _with_values(template: Any) -> str:
+    """A template as a text, with a word where a value stands."""
+    parts = (template,) if isinstance(template, str) else template
+    return "".join([part if isinstance(part, str) else "value" for part in parts])
 
 
 def _head(statement: tree.Statement) -> tree.Span:
     """The first word of a statement, where a remark about all of it points."""
     span = statement.span
     if isinstance(statement, tree.Command):
-        return _flat(statement.words)[0].span
+        return flat(statement.words)[0].span
     width = len("rule") if isinstance(statement, tree.Rule) else len("if")
     return tree.Span(span.line, span.column, span.line, span.column + width)

@@ -8,7 +8,7 @@ from pydeliver.language import tree
 from pydeliver.language.operands import Side, Values
 from pydeliver.language.scope import Catalogue, Place, Reference, Report, reference
 from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import TEXTUAL
+from pydeliver.vocabulary.word import FACT, TEXTUAL, THING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Conditions:
             return ("not", node), frozenset()
         if isinstance(condition, tree.Question):
             return self._question(condition, place)
+        if isinstance(condition, tree.Search):
+            return self._search(condition, place)
         return self._comparison(condition, place)
 
     def _question(self, question: tree.Question, place: Place) -> tuple[Node, frozenset[str]]:
@@ -61,22 +63,39 @@ class Conditions:
             )
             return nothing
         found = reference(phrase, place, self.catalogue, self.report)
-        if found is not None:
-            self.report.error(
-                place,
-                phrase.span,
-                "not-a-condition",
-                f"`{found.field.name}` alone is no condition: write `{found.field.name} exists`, "
-                f"or compare it, as in `{found.field.example}`",
-            )
+        if found is None:
+            return nothing
+        word = found.field
+        if word.kind == FACT:
+            shown = place.source.written(phrase.span)
+            where = (phrase.span.line, place.source.number, shown, False)
+            return ("test", found.node, op.EXISTS, False, (), *where), frozenset()
+        more = f"`{word.name} exists`, or compare it, as in `{word.example}`"
+        said = f"`{word.name}` alone is no condition: write {f'`{word.example}`' if word.kind == THING else more}"
+        self.report.error(place, phrase.span, "not-a-condition", said)
         return nothing
+
+    def _search(self, search: tree.Search, place: Place) -> tuple[Node, frozenset[str]]:
+        found = self.catalogue.field(search.name.dotted)
+        if found is None or found[1].parts is None:
+            said = f"`any` goes through {' or '.join(self.catalogue.many())}, not `{search.name.dotted}`"
+            self.report.error(place, search.name.span, "not-many", said)
+            return ("or", ()), frozenset()
+        node, captures = self.compiled(search.condition, replace(place, within=search.name.dotted))
+        return ("any", (found[0], search.name.dotted), node), captures
 
     def _comparison(self, comparison: tree.Comparison, place: Place) -> tuple[Node, frozenset[str]]:
         nothing: tuple[Node, frozenset[str]] = (("or", ()), frozenset())
         on = reference(comparison.subject, place, self.catalogue, self.report)
         if on is None:
             return nothing
+        if on.field.kind == FACT:
+            alone = f"`{on.field.name}` is a condition by itself: write `{on.field.name}` or `not {on.field.name}`"
+            self.report.error(place, comparison.operator_span, "stands-alone", alone)
+            return nothing
         self._operator(comparison, on, place)
+        if on.field.kind == THING and comparison.operator != op.EXISTS:
+            return nothing  # which has been told
         side = Side(on, comparison.operator, comparison.negated)
         operands = () if comparison.operand is None else tuple(self.values.operands(comparison.operand, side, place))
         if comparison.operator != op.EXISTS and not operands:

@@ -196,6 +196,9 @@ class Slip:
         if kind in OPERATORS and last.type in OPERATORS:
             message = f"leave out `{last}` before `{token}`"
             yield self._edit(at - 1, at, [], "two-operators", message, 0)
+        if kind == "NOT" and last in ("expect", "given"):
+            word = token_like(token, "NAME", "no")
+            yield Edit(at, at + 1, [word], token, "foreign-word", f"behind `{last}` write `no`", 0)
         if kind == "NOT" and last.type in OPERATORS:
             message = f"`not` stands before `{last}`"
             yield self._edit(at - 1, at + 1, ["NOT", last.type], "misplaced-not", message, 0, at)

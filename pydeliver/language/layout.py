@@ -32,11 +32,12 @@ _OPERATORS = {
 }
 GOES_ON_AFTER = frozenset(
     {"COMMA", "LPAREN", "LSQUARE", "LBRACE", "AND", "OR", "NOT", "ELSE", "EXACTLY", "EQUALS", "DOTDOT", "SEPARATOR"}
+    | {"ADDS", "ANY", "PER", "WHERE"}
     | _OPERATORS
 )
-GOES_ON_BEFORE = frozenset({"AND", "OR", "ELSE", "LBRACE", "RBRACE", "RPAREN", "RSQUARE", "COMMA"})
+GOES_ON_BEFORE = frozenset({"AND", "OR", "ELSE", "PER", "WHERE", "LBRACE", "RBRACE", "RPAREN", "RSQUARE", "COMMA"})
 # Words no statement begins with, so that a long action may be broken before them.
-CONTINUING_WORDS = frozenset({"every", "until", "within", "where"})
+CONTINUING_WORDS = frozenset({"every", "until", "within"})
 
 _OPENING = {"LPAREN": "RPAREN", "LSQUARE": "RSQUARE", "LBRACE": "RBRACE"}
 _CLOSING = frozenset(_OPENING.values())

@@ -9,7 +9,17 @@ from itertools import pairwise
 
 from pydeliver.language import tree
 from pydeliver.language.pattern import Problem, prepare
-from pydeliver.language.scope import Catalogue, Place, Reference, Report, is_list_file, reference
+from pydeliver.language.scope import (
+    Catalogue,
+    Place,
+    Reference,
+    Report,
+    function,
+    has_no_value,
+    is_allowed,
+    is_list_file,
+    reference,
+)
 from pydeliver.vocabulary import operator as op
 from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL, Field
 
@@ -94,11 +104,11 @@ class Values:
         """A value inside `{…}`: a capture, a `let` or a field."""
         if isinstance(value, tree.Number):
             value = tree.Name(value.span, (str(int(value.value)),))
+        if isinstance(value, tree.Call):
+            return self._called_in_text(value, place)
         if isinstance(value, tree.Phrase):
             return self._field_in_text(_quoted(value), place)
-        if not isinstance(value, tree.Name):
-            self.report.error(place, value.span, "bad-value", "between { and } stands a name, like {subject} or {1}")
-            return None
+        assert isinstance(value, tree.Name)  # as the parser of texts has seen to
         name = value.dotted
         if name in place.captures:
             return ("capture", name)
@@ -107,9 +117,20 @@ class Values:
             return None
         return self._let_in_text(value, place) if name in place.lets else self._field_in_text(value, place)
 
+    def _called_in_text(self, call: tree.Call, place: Place) -> object | None:
+        """A function of a field, of a capture or of a `let`."""
+        found = function(call, place, self.catalogue, self.report)
+        inner = None if found is None else self._value(call.arguments[0], place)
+        if found is None or inner is None:
+            return None
+        family, word, number = found
+        return ("call", family, word.name, tuple(inner) if isinstance(inner, list) else (inner,), number)
+
     def _field_in_text(self, value: tree.Value, place: Place) -> object | None:
         found = reference(value, place, self.catalogue, self.report)
-        return None if found is None else ("field", *found.node)
+        if found is None or has_no_value(found, value, place, self.report, "has no text"):
+            return None
+        return ("field", *found.node)
 
     def _let_in_text(self, name: tree.Name, place: Place) -> object | None:
         binding = place.lets[name.dotted]
@@ -120,6 +141,8 @@ class Values:
             return list(inner) if isinstance(inner, tuple) else inner
         if isinstance(value, tree.Number):
             return plain_number(value.value)
+        if isinstance(value, tree.Call):
+            return self._called_in_text(value, binding.place)
         if isinstance(value, tree.Name | tree.Phrase) and not binding.is_condition:
             return self._field_in_text(value, binding.place)
         if not isinstance(value, tree.Broken):
@@ -156,7 +179,7 @@ class Values:
         if isinstance(value, tree.Network):
             return self._network(value, side, place)
         if isinstance(value, tree.Call):
-            return self._wrong(place, value, f"`{value.name.dotted}` is no function of the language")
+            return self._called(value, side, place)
         if side.on.field.kind in TEXTUAL and side.operator not in op.ORDERS:
             return self._text(value, side, place)
         return self._amount(value, side, place)
@@ -188,6 +211,15 @@ class Values:
         other = reference(name, place, self.catalogue, self.report)
         return [] if other is None else self._field(other, name, side, place)
 
+    def _called(self, call: tree.Call, side: Side, place: Place) -> list[Operand]:
+        """A function of a field, or `lines("~/friends")`, which is another word for a list file."""
+        if call.name.dotted == "lines":
+            return self._phrase(
+                tree.Phrase(call.span, (tree.Name(call.name.span, ("file",)), *call.arguments)), side, place
+            )
+        other = reference(call, place, self.catalogue, self.report)
+        return [] if other is None else self._field(other, call, side, place)
+
     def _field(self, other: Reference, value: tree.Value, side: Side, place: Place) -> list[Operand]:
         if side.on.field.kind not in TEXTUAL or other.field.kind not in TEXTUAL or side.operator in op.ORDERS:
             return self._wrong(place, value, "only texts and addresses can be compared with another field")
@@ -208,7 +240,8 @@ class Values:
                 return []
             if not isinstance(template, str):
                 return self._wrong(place, phrase, "the name of a list file is written out, without values in it")
-            return [("list", _beside(template, place.source.path), optional)]
+            whole = beside(template, place.source.path)
+            return [("list", whole, optional)] if is_allowed("list", whole, path.span, place, self.report) else []
         other = reference(phrase, place, self.catalogue, self.report)
         return [] if other is None else self._field(other, phrase, side, place)
 
@@ -349,7 +382,7 @@ def _quoted(phrase: tree.Phrase) -> tree.Phrase:
     return tree.Phrase(phrase.span, (head, *texts))
 
 
-def _beside(path: str, source: str) -> str:
+def beside(path: str, source: str) -> str:
     """A path as written in the file `source`: a relative one begins where that file lies, as for `include`."""
     return path if path.startswith("~/") else os.path.join(os.path.dirname(source), path)
 

@@ -187,10 +187,16 @@ def _statement(statement: tree.Statement) -> list[_Piece]:
         case tree.Rule(body=body):
             inside = _block(body) if isinstance(body, tree.Block) else _conditional(body)
             return ["rule ", _text(statement.name), " ", *inside]
-        case tree.Let(value=tree.And() | tree.Or() | tree.Not() | tree.Comparison() | tree.Question() as condition):
+        case tree.Let(
+            value=tree.And() | tree.Or() | tree.Not() | tree.Comparison() | tree.Search() | tree.Question() as condition
+        ):
             return [f"let {statement.name} = condition ", _condition(condition)]
         case tree.Let(value=value):
             return [f"let {statement.name} = ", _value(value)]  # type: ignore[arg-type]  # no condition is left
+        case tree.Score(name=name, condition=condition):
+            word = " per " if statement.per else " if "
+            behind = [] if condition is None else [word, _condition(condition)]
+            return [f"{name.dotted} += ", _phrase((statement.amount, *statement.limit)), *behind]
         case tree.Command():
             pieces: list[_Piece] = [_phrase(statement.words)]
             if statement.value is not None:
@@ -223,6 +229,8 @@ def _condition(condition: tree.Condition) -> _Piece:
         case tree.Not(condition=inner):
             grouped = isinstance(inner, (tree.And, tree.Or, tree.Not))
             return _Group(["not ", _parenthesised(inner) if grouped else _condition(inner)])
+        case tree.Search(name=name, condition=inner):
+            return _Group([f"any {name.dotted} where ", _condition(inner)])
         case tree.Question():
             return _value(condition.phrase)
         case tree.Comparison():
@@ -238,13 +246,22 @@ def _condition(condition: tree.Condition) -> _Piece:
 def _conjunction(condition: tree.And | tree.Or) -> list[_Piece]:
     both = isinstance(condition, tree.And)
     items: list[_Piece] = []
+    last = condition.conditions[-1]
     for inner in condition.conditions:
-        if isinstance(inner, tree.Or) or (both and isinstance(inner, tree.And)):
+        searches = inner is not last and _ends_in_search(inner)
+        if searches or isinstance(inner, tree.Or) or (both and isinstance(inner, tree.And)):
             items.append(_parenthesised(inner))
         else:
             items.append(_Group([_condition(inner)]))
     places = _places(condition.notes, 1, len(items) - 1)
     return _joined(items, places, "", "and " if both else "or ")
+
+
+def _ends_in_search(condition: tree.Condition) -> bool:
+    """Whether what follows would be read as a part of this condition."""
+    while isinstance(condition, (tree.And, tree.Not)):
+        condition = condition.condition if isinstance(condition, tree.Not) else condition.conditions[-1]
+    return isinstance(condition, tree.Search)
 
 
 def _parenthesised(condition: tree.Condition) -> _Group:

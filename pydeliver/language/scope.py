@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from pydeliver.language import tree
 from pydeliver.status import Diagnostic
 from pydeliver.vocabulary.operator import OPERATORS
-from pydeliver.vocabulary.word import NOTHING, OF_FIELD, OF_NAME, OF_NUMBER, OF_TEXT, TEXT, Action, Field, Option, Word
+from pydeliver.vocabulary.word import (
+    CALLED_WITH_NUMBER,
+    FACT,
+    HERE,
+    NOTHING,
+    OF_FIELD,
+    OF_MAILBOX,
+    OF_NAME,
+    OF_NUMBER,
+    OF_TEXT,
+    TEXT,
+    TEXTUAL,
+    THING,
+    Action,
+    Field,
+    Option,
+    Word,
+)
 
 MOST_TOLD = 1000
+
+Refuse = Callable[[str, str], str]  # (kind, text) to why not
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A rule file being compiled: its name, its number in the plan, its lines, below how many files it is included."""
+    """A rule file being compiled: its name, its number in the plan, its lines, below how many files it is included.
+
+    `refuse` says in a sentence why something may not be written in it, or "": see `is_allowed`. `level` is how many
+    blocks its `include` stands in.
+    """
 
     path: str
     number: int
     lines: tuple[str, ...]
     depth: int = 0
+    refuse: Refuse = lambda kind, text: ""
+    level: int = 0
 
     def written(self, span: tree.Span) -> str:
         """What stands at a span, on one line."""
@@ -53,6 +79,7 @@ class Place:
     captures: frozenset[str] = frozenset()
     rule: str = ""
     depth: int = 0
+    within: str = ""  # of what `any … where` goes through each: `name` then means `attachment.name`
 
     def inner(self, captures: frozenset[str] = frozenset()) -> Place:
         """Inside a block: its own lets, and what its condition captured."""
@@ -73,6 +100,11 @@ class Report:
     def warning(self, place: Place, span: tree.Span, name: str, message: str, hint: str = "") -> None:
         self.add(place.source, span, "warning", name, message, hint)
 
+    def told(self, place: Place, span: tree.Span) -> bool:
+        """Whether an error within these lines has been told, by whomever."""
+        path, lines = place.source.path, range(span.line, span.end_line + 1)
+        return any([one.severity == "error" and one.file == path and one.line in lines for one in self.found])
+
     def add(self, source: Source, span: tree.Span, severity: str, name: str, message: str, hint: str = "") -> None:
         text = source.lines[span.line - 1] if 0 < span.line <= len(source.lines) else ""
         end = span.end_column if span.end_line == span.line else len(text) + 1
@@ -82,6 +114,17 @@ class Report:
         if made not in self._known and len(self.found) < MOST_TOLD:
             self._known.add(made)
             self.found.append(made)
+
+
+def is_allowed(kind: str, text: str, span: tree.Span, place: Place, report: Report) -> bool:
+    """Whether whoever compiles lets this stand here, and the mistake reported where he does not.
+
+    The kinds are "word" (an action or field), "mailbox", "list", "include", and an option by its name, "set default".
+    """
+    said = place.source.refuse(kind, text)
+    if said:
+        report.error(place, span, "policy", said)
+    return not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +155,17 @@ class Catalogue:
     def fields(self) -> list[str]:
         return [name for name, (_, word) in self.words.items() if isinstance(word, Field)]
 
+    def functions(self) -> list[str]:
+        return [name for name, (_, word) in self.words.items() if isinstance(word, Field) and word.apply is not None]
+
+    def many(self) -> list[str]:
+        """What `any … where` can go through."""
+        return [name for name, (_, word) in self.words.items() if isinstance(word, Field) and word.parts is not None]
+
     def first_words(self) -> list[str]:
         """What a statement may begin with."""
         actions = [name.split()[0] for name, (_, word) in self.words.items() if isinstance(word, Action)]
-        return sorted({*actions, "if", "rule", "let", "set", "include", "language"})
+        return sorted({*actions, "if", "rule", "let", "set", "include", "language", "test"})
 
     def near(self, name: str, among: list[str]) -> str:
         """`; did you mean …?` for the nearest of the names, or nothing."""
@@ -143,13 +193,15 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
     head = parts[0]
     if isinstance(head, tree.Broken):
         return None  # which has been told
+    if isinstance(head, tree.Call) and len(parts) == 1:
+        return _called(head, place, catalogue, report)
     if not isinstance(head, tree.Name):
         report.error(place, value.span, "not-a-field", "a comparison begins with a field, like `from` or `subject`")
         return None
     binding = place.lets.get(head.dotted) if len(parts) == 1 else None
     if binding is not None:
         binding.used = True
-        if isinstance(binding.value, tree.Name | tree.Phrase):
+        if isinstance(binding.value, tree.Name | tree.Phrase | tree.Call):
             return reference(binding.value, binding.place, catalogue, report)
         if not isinstance(binding.value, tree.Broken):
             kind = "condition" if binding.is_condition else "value"
@@ -157,11 +209,13 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
                 place, head.span, "not-a-field", f"`{head.dotted}` is a {kind}; a comparison begins with a field"
             )
         return None
-    found, argument = _with_free_part(head, catalogue)
+    found, argument = _with_free_part(head, catalogue, place.within)
     if found is None:
         _unknown(head, place, catalogue, report)
         return None
     family, word = found
+    if not is_allowed("word", word.name, head.span, place, report):
+        return None
     if word.argument == OF_NAME and argument and argument not in catalogue.variables:
         near = catalogue.near(argument, list(catalogue.variables))
         report.error(
@@ -176,7 +230,7 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
             _unexpected(head, parts[1], place, catalogue, report)
             return None
         return Reference(family, word, argument)
-    if word.argument == OF_TEXT:
+    if word.argument in (OF_TEXT, OF_MAILBOX):
         return _of_text(family, word, parts, place, report)
     if word.argument == OF_FIELD:
         if len(parts) < 2:
@@ -185,9 +239,57 @@ def reference(value: tree.Value, place: Place, catalogue: Catalogue, report: Rep
         counted = reference(
             parts[1] if len(parts) == 2 else tree.Phrase(parts[1].span, parts[1:]), place, catalogue, report
         )
+        if counted is not None and has_no_value(counted, parts[1], place, report, "can't be counted"):
+            return None
         return None if counted is None else Reference(family, word, counted.node)
-    report.error(place, head.span, "missing", f"`{word.name}` needs a name behind a dot: `{word.example}`")
+    wanted = "what it is made of between parentheses" if word.apply is not None else "a name behind a dot"
+    report.error(place, head.span, "missing", f"`{word.name}` needs {wanted}: `{word.example}`")
     return None
+
+
+def function(call: tree.Call, place: Place, catalogue: Catalogue, report: Report) -> tuple[str, Field, int] | None:
+    """The function of a call with its number, 0 where it takes none; None with the mistake told."""
+    name = call.name.dotted
+    found = catalogue.field(name)
+    if found is None or found[1].apply is None:
+        near = catalogue.near(name, catalogue.functions())
+        report.error(place, call.name.span, "unknown-function", f"`{name}` is no function of the language{near}")
+        return None
+    family, word = found
+    number = call.arguments[1] if len(call.arguments) == 2 and word.argument == CALLED_WITH_NUMBER else None
+    if number is None and (word.argument == CALLED_WITH_NUMBER or len(call.arguments) != 1):
+        report.error(place, call.span, "wrong-call", f"`{name}` is used like this: `{word.example}`")
+        return None
+    if number is None:
+        return family, word, 0
+    if not isinstance(number, tree.Number) or number.value != int(number.value) or number.value < 1:
+        report.error(place, number.span, "wrong-call", f"a whole number stands here: `{word.example}`")
+        return None
+    return family, word, int(number.value)
+
+
+def _called(call: tree.Call, place: Place, catalogue: Catalogue, report: Report) -> Reference | None:
+    found = function(call, place, catalogue, report)
+    if found is None:
+        return None
+    family, word, number = found
+    inner = reference(call.arguments[0], place, catalogue, report)
+    if inner is None:
+        return None
+    if inner.field.kind not in TEXTUAL:
+        said = f"`{inner.field.name}` is no text; `{word.name}` is used like this: `{word.example}`"
+        report.error(place, call.arguments[0].span, "wrong-call", said)
+        return None
+    return Reference(family, word, (inner.node, number))
+
+
+def has_no_value(found: Reference, value: tree.Value, place: Place, report: Report, said: str) -> bool:
+    """Whether a field is only asked in conditions; then its use as a value is told as a mistake."""
+    if found.field.kind not in (FACT, THING):
+        return False
+    shown = f"if {found.field.example}"
+    report.error(place, value.span, "no-value", f"`{found.field.name}` is a condition, `{shown}`, and {said}")
+    return True
 
 
 def _unexpected(head: tree.Name, extra: tree.Value, place: Place, catalogue: Catalogue, report: Report) -> None:
@@ -210,14 +312,24 @@ def _of_text(family: str, word: Field, parts: tuple[tree.Value, ...], place: Pla
         report.error(place, span, "missing", f"`{word.name}` is followed by a name in quotes: `{word.example}`")
         return None
     name = literal(text)
+    if word.argument == OF_MAILBOX:
+        return Reference(family, word, name) if is_allowed("mailbox", name, text.span, place, report) else None
     if not is_field_name(name):
         report.error(place, text.span, "bad-header-name", f'"{name}" can\'t be the name of a header field')
         return None
     return Reference(family, word, name.lower())
 
 
-def _with_free_part(name: tree.Name, catalogue: Catalogue) -> tuple[tuple[str, Field] | None, str]:
-    """The word that a dotted name is, or the word before its free last part (`env.HOME`, `arg.1`)."""
+def _with_free_part(name: tree.Name, catalogue: Catalogue, within: str) -> tuple[tuple[str, Field] | None, str]:
+    """The word that a dotted name is, or the word before its free last part (`env.HOME`, `arg.1`).
+
+    `within` an `any … where` the parts of what is looked for come first, written out or not.
+    """
+    if within:
+        own = name.dotted if name.parts[0] == within else f"{within}.{name.dotted}"
+        part = catalogue.field(own)
+        if part is not None:
+            return part, HERE
     whole = catalogue.field(name.dotted)
     if whole is not None:
         return whole, ""

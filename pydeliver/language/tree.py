@@ -195,13 +195,21 @@ class Comparison(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Search(Node):
+    """`any attachment where condition`: whether the condition holds of one of many; `name` says of what."""
+
+    name: Name
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
 class Question(Node):
     """A condition that stands alone: `spam`, `duplicate within 7 days`, a `let` that names a condition."""
 
     phrase: Value
 
 
-Condition = Or | And | Not | Comparison | Question
+Condition = Or | And | Not | Comparison | Search | Question
 
 
 # -- statements -------------------------------------------------------------------------------------------------
@@ -251,6 +259,20 @@ class Let(Statement):
     name: str
     value: Value | Condition
     name_span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Statement):
+    """`score += 3 if condition`, `score += 0.5 at most 5 per comparison`, `score += 1`.
+
+    `name` is what stands before the `+=`, `limit` the words and the number between the amount and the condition.
+    """
+
+    name: Name
+    amount: Number
+    limit: tuple[Value, ...] = ()
+    condition: Condition | None = None
+    per: bool = False
 
 
 @dataclass(frozen=True, slots=True)

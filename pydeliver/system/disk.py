@@ -41,6 +41,7 @@ class Trusted(Value):
     path: str
     data: bytes
     mtime_ns: int
+    owner: int
 
 
 class Distrust(Value):
@@ -74,10 +75,18 @@ def read_trusted(path: str, *, uid: int, home: str, limit: int = RULE_FILE_LIMIT
     except FileNotFoundError:
         return Distrust(path, "absent", f"{path} does not exist")
     except OSError as error:
-        repair = f"chmod u+r {shell_word(path)}" if error.errno == errno.EACCES else ""
+        repair = f"chmod {_whose(path)}+r {shell_word(path)}" if error.errno == errno.EACCES else ""
         return Distrust(path, "unreadable", f"{path} cannot be read: {error.strerror}", repair)
     except ValueError:  # a NUL, or a character that no file name can hold
         return Distrust(path, "unreadable", f"{path!r} cannot be the name of a file")
+
+
+def _whose(path: str) -> str:
+    """Whose right to read is missing, as chmod(1) says it: ours, or everybody's for another's file."""
+    try:
+        return "u" if os.stat(path).st_uid == os.geteuid() else "a"
+    except OSError:  # behind a directory that is closed
+        return "u"
 
 
 def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | Distrust:
@@ -230,7 +239,7 @@ def _read(path: str, place: str, uid: int, limit: int) -> Trusted | Distrust:
         os.close(fd)
     if wanted != 1 or _identity(before) != _identity(after) or _identity(after) != _identity(named):
         return Distrust(place, "changing", f"{place} was changed while it was read")
-    return Trusted(path, b"".join(pieces), after.st_mtime_ns)
+    return Trusted(path, b"".join(pieces), after.st_mtime_ns, after.st_uid)
 
 
 def _identity(entry: os.stat_result) -> tuple[int, int, int, int]:

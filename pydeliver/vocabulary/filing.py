@@ -1,4 +1,4 @@
-"""Where a message goes: file, copy file, keep, discard, reject, defer.
+"""Where a message goes: file, copy file, keep, discard, reject, defer; and whether a mailbox is there.
 
 The first that delivers wins; `copy file` delivers and goes on. A mailbox name takes its structure from literal text
 only: a value from a message is at most one component and is cleaned here, or sends the message to the default mailbox.
@@ -6,13 +6,13 @@ only: a value from a message is at most one component and is cleaned here, or se
 
 from __future__ import annotations
 
-from pydeliver.vocabulary.word import Action
+from pydeliver.vocabulary.word import OF_MAILBOX, THING, Action, Field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pydeliver.vocabulary.word import Draft
+    from pydeliver.vocabulary.word import Draft, Facts
 
     # A mailbox name in pieces: (text, whether it is a value rather than written in the rule).
     Pieces = tuple[tuple[str, bool], ...]
@@ -101,7 +101,20 @@ def _defer(draft: Draft, operands: tuple[Any, ...]) -> None:
     draft.end("defer", operands[0])
 
 
+def _mailbox(facts: Facts, name: str) -> tuple[bool, ...] | None:
+    there = facts.ask(("mailbox-exists", name))
+    return None if there is None else (True,) * bool(there)
+
+
 WORDS = (
+    Field(
+        "mailbox",
+        THING,
+        _mailbox,
+        "whether a mailbox is there already",
+        'mailbox "Work" exists',
+        argument=OF_MAILBOX,
+    ),
     Action(
         "file",
         ("file MAILBOXES",),

@@ -17,11 +17,13 @@ from pydeliver.mail.folding import fold
 from pydeliver.vocabulary.word import (
     ADDRESS,
     DURATION,
+    FACT,
     IDENTIFIER,
     MOMENT,
     NUMBER,
     SIZE,
     TEXTUAL,
+    THING,
     within_brackets,
 )
 
@@ -44,8 +46,14 @@ ORDERS = ("<", "<=", ">", ">=")
 # Which operators a kind of value takes; `check` tells the others.
 _TEXT_OPERATORS = (IS, CONTAINS, STARTS, ENDS, LIKE, MATCHES, IN, EXISTS, *ORDERS)
 _NUMBER_OPERATORS = (IS, IN, EXISTS, *ORDERS)
-OPERATORS = dict.fromkeys(TEXTUAL, _TEXT_OPERATORS) | dict.fromkeys((NUMBER, SIZE, DURATION, MOMENT), _NUMBER_OPERATORS)
+OPERATORS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(TEXTUAL, _TEXT_OPERATORS),
+    **dict.fromkeys((NUMBER, SIZE, DURATION, MOMENT), _NUMBER_OPERATORS),
+    FACT: (),
+    THING: (EXISTS,),
+}
 
+COUNTED = 1000  # more places than this weigh no more
 # `contains` and `matches` look at all that a person sees, the others at what identifies: an address, a list's name.
 WHOLE = (CONTAINS, MATCHES)
 
@@ -56,10 +64,10 @@ def bind(
     operator: str,
     exactly: bool,
     operands: tuple[Operand, ...],
-    fields: Callable[[str, str], Field],
+    asked: Callable[[tuple[str, str, Any]], tuple[Field, Any]],
     render: Callable[[Any], Render],
 ) -> Test:
-    """The test of one comparison. `fields(family, name)` finds a field on the right, `render` binds a template."""
+    """The test of one comparison. `asked(node)` finds a field on the right, `render` binds a template."""
     if operator == EXISTS:
         return lambda facts: None if (values := facts.values(field, argument)) is None else len(values) > 0
     if operator in ORDERS or field.kind not in TEXTUAL:
@@ -79,8 +87,8 @@ def bind(
             tests.append(_network(operand))
         elif operand[0] in ("number", "range"):
             tests.append(_amount(span(operator, operand)))
-    asked = [
-        _asked(operand, operator, whole, folded, fields, render)
+    questions = [
+        _asked(operand, operator, whole, folded, asked, render)
         for operand in operands
         if operand[0] in ("template", "field", "list")
     ]
@@ -94,7 +102,7 @@ def bind(
                 return True
         unknown = False
         if texts:
-            for question in asked:
+            for question in questions:
                 answer = question(facts, texts)
                 if answer:
                     return True
@@ -135,7 +143,7 @@ def _asked(
     operator: str,
     whole: bool,
     folded: bool,
-    fields: Callable[[str, str], Field],
+    asked: Callable[[tuple[str, str, Any]], tuple[Field, Any]],
     render: Callable[[Any], Render],
 ) -> Callable[[Facts, tuple[str, ...]], bool | None]:
     """Hold the texts against what is only known while judging: a text with values, another field, a list file."""
@@ -149,7 +157,7 @@ def _asked(
         return listed
     compare = _LITERAL[operator]
     if operand[0] == "field":
-        other, argument = fields(operand[1], operand[2]), operand[3]
+        other, argument = asked(operand[1:])
 
         def against_field(facts: Facts, texts: tuple[str, ...]) -> bool | None:
             wanted = facts.strings(other, argument, whole and other.kind != ADDRESS, folded)
@@ -294,6 +302,31 @@ def _by_pattern(field: Field, argument: Any, exactly: bool, operands: tuple[Oper
         return False
 
     return test
+
+
+def counted(
+    field: Field, argument: Any, operator: str, exactly: bool, operands: tuple[Operand, ...]
+) -> Callable[[Facts], int | None]:
+    """How many places of the values fit a pattern or hold a text, at most COUNTED; None when unknown."""
+    literals = [operand[2] if exactly else operand[1] for operand in operands if operand[0] == "text"]
+    patterns: list[Any] = []
+
+    def count(facts: Facts) -> int | None:
+        texts = facts.strings(field, argument, True, operator == CONTAINS and not exactly)
+        if texts is None:
+            return None
+        if operator == MATCHES and not patterns:
+            patterns.extend([pattern(operand[1], exactly) for operand in operands])
+        found = sum([text.count(piece) for text in texts for piece in literals])
+        for text in texts:
+            for each in patterns:
+                for _ in each.finditer(text):
+                    found += 1
+                    if found >= COUNTED:
+                        return COUNTED
+        return min(found, COUNTED)
+
+    return count
 
 
 def _captured(found: Any) -> dict[str, str]:

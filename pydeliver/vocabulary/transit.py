@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydeliver.mail.address import Address
     from pydeliver.vocabulary.word import Facts
 
-_NULL_SENDER = address.Address("", "", "")
+NULL_SENDER = address.Address("", "", "")
 
 
 def _parsed(text: str) -> tuple[Address, ...]:
@@ -29,12 +29,12 @@ def _unsaid(facts: Facts) -> tuple[Any, ...] | None:
     return () if facts.envelope.complete else None
 
 
-def _sender(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
+def sender(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
     """No value while nobody said who sent it; the null sender of a bounce is an address of its own."""
-    sender = facts.envelope.sender
-    if sender is None:
+    said = facts.envelope.sender
+    if said is None:
         return _unsaid(facts)
-    return _parsed(sender) if sender else (_NULL_SENDER,)
+    return _parsed(said) if said else (NULL_SENDER,)
 
 
 def _recipient(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
@@ -58,7 +58,7 @@ def _detail(facts: Facts, _argument: Any) -> tuple[str, ...] | None:
     return (words.visible(given),) if given else ()
 
 
-def _me(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
+def me(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
     """`set me`, else the recipients without detail, and the login name at the site's domains."""
     settings, envelope = facts.settings, facts.envelope
     if settings["me"]:
@@ -89,7 +89,7 @@ def _envelope_to(name: str, read: Any, about: str, example: str) -> tuple[Field,
 
 
 WORDS = (
-    *with_parts("envelope.from", _sender, "the envelope sender; `null` for a bounce", "envelope.from is null", False),
+    *with_parts("envelope.from", sender, "the envelope sender; `null` for a bounce", "envelope.from is null", False),
     *_envelope_to("envelope.to", _recipient, "the envelope recipient", 'envelope.to.detail is "shop"'),
     *with_parts(
         "envelope.original-to",
@@ -98,7 +98,7 @@ WORDS = (
         'envelope.original-to is "sales@example.org"',
         False,
     ),
-    Field("me", ADDRESS, _me, "your own addresses: `set me`, else those the message was sent to", "to is me", True),
+    Field("me", ADDRESS, me, "your own addresses: `set me`, else those the message was sent to", "to is me", True),
     Field(
         "arg",
         TEXT,

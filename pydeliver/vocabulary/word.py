@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 TEXT, ADDRESS, IDENTIFIER = "text", "address", "identifier"
 NUMBER, SIZE, DURATION, MOMENT = "number", "size", "duration", "moment"
 TEXTUAL = (TEXT, ADDRESS, IDENTIFIER)
+# A fact is a condition by itself (`if bulk`) and reads (True,), () or None. A thing is only there or not.
+FACT, THING = "fact", "thing"
 
 # What stands behind a field's name: nothing, a text (`header "X"`), another field (`count to`),
-# a free name (`env.HOME`) or a free number (`arg.1`).
+# a free name (`env.HOME`) or a free number (`arg.1`); of a function, what stands between its parentheses.
 NOTHING, OF_TEXT, OF_FIELD, OF_NAME, OF_NUMBER = "", "text", "field", "name", "number"
+OF_MAILBOX = "mailbox"  # the name of a mailbox: `mailbox "Work"`
+CALLED, CALLED_WITH_NUMBER = "called", "called with a number"  # `lower(subject)`, `first(subject, 20)`
+HERE = "here"  # the argument of a part's field inside `any … where`: of the part at hand alone
 
 
 # Flags by the letters that Maildir has for them (Maildir specification, "info").
@@ -80,18 +85,37 @@ class Delivery(Value):
 class Facts:
     """What conditions look at while one message is judged, with every value read at most once."""
 
-    __slots__ = ("_strings", "_values", "answers", "captures", "envelope", "message", "settings")
+    __slots__ = (
+        "_strings",
+        "_values",
+        "answers",
+        "captures",
+        "envelope",
+        "given",
+        "message",
+        "part",
+        "score",
+        "settings",
+    )
 
     def __init__(
-        self, envelope: Envelope, message: Message, answers: dict[Question, Any], settings: dict[str, Any]
+        self,
+        envelope: Envelope,
+        message: Message,
+        answers: dict[Question, Any],
+        settings: dict[str, Any],
+        given: dict[tuple[str, Any], Any] | None = None,
     ) -> None:
         self.envelope = envelope
         self.message = message
         self.answers = answers
         self.settings = settings
+        self.given = given or {}  # values that a rule test supplies, by field and argument
         self.captures: dict[str, str] = {}
-        self._values: dict[tuple[str, Any], Any] = {}
-        self._strings: dict[tuple[str, Any, bool, bool], tuple[str, ...] | None] = {}
+        self.score = 0.0
+        self.part = -1  # the number of the part at hand, inside `any … where`
+        self._values: dict[tuple[str, Any, int], Any] = {}
+        self._strings: dict[tuple[str, Any, int, bool, bool], tuple[str, ...] | None] = {}
 
     def ask(self, question: Question) -> Any:
         """The answer to a question, None for "nobody knows"; raises `Unanswered` while it has not been asked."""
@@ -102,15 +126,21 @@ class Facts:
 
     def values(self, field: Field, argument: Any) -> Any:
         """The field's values in order, empty when it is absent, or None when unknown."""
-        key = (field.name, argument)
+        key = (field.name, argument, self.part)
         found = self._values.get(key, self)
         if found is self:
-            found = self._values[key] = field.read(self, argument)
+            supplied = self.given.get(key[:2], self) if self.given else self
+            found = self._values[key] = field.read(self, argument) if supplied is self else supplied
         return found
+
+    def add(self, amount: float) -> None:
+        """Add to the score, which is read anew from here on."""
+        self.score = round(self.score + amount, 6)  # 0.1 + 0.2 is 0.3
+        self._values.pop(("score", "", self.part), None)
 
     def strings(self, field: Field, argument: Any, whole: bool, folded: bool) -> tuple[str, ...] | None:
         """The values as text: `whole` as a person sees them, else the part that identifies; `folded` without case."""
-        key = (field.name, argument, whole, folded)
+        key = (field.name, argument, self.part, whole, folded)
         try:
             return self._strings[key]
         except KeyError:
@@ -189,6 +219,8 @@ class Field(Value):
     argument: str = NOTHING
     choices: tuple[str, ...] = ()
     digits: int = 0  # as a text a number has at least so many digits: `{now.month}` is 03
+    apply: Callable[[str, int], str] | None = None  # what a function makes of one text and its number
+    parts: Callable[[Facts], int] | None = None  # how many there are for `any … where` to go through
 
 
 class Action(Value):

@@ -1,1 +1,1 @@
-"""What people do with their rules at the shell: judge them (`rehearse`), and say what came of it (`report`)."""
+"""What people do with their rules: judge mail by them (`rehearse`), test them (`testing`), read of it (`report`)."""

@@ -14,6 +14,7 @@ from pydeliver.plan import Plan
 from pydeliver.status import Diagnostic
 from pydeliver.verdict import Delivery
 from pydeliver.workbench.rehearse import Rehearsal
+from pydeliver.workbench.testing import Result
 
 Style = Callable[[str, str], str]  # (text, what it is) to the text as shown
 _BAR = 30
@@ -57,7 +58,7 @@ def because(one: Rehearsal, plan: Plan) -> str:
     if not verdict.line:
         return "(end of the rules)"
     name = f'rule "{verdict.rule}", ' if verdict.rule else ""
-    return f"({name}{_short(plan.files[verdict.file])}:{verdict.line})"
+    return f"({name}{short(plan.files[verdict.file])}:{verdict.line})"
 
 
 def unknown(one: Rehearsal) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ def unknown(one: Rehearsal) -> tuple[str, ...]:
     return tuple(dict.fromkeys([node[7] for node, result in one.verdict.trace if node[0] == "test" and result is None]))
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
@@ -76,7 +77,7 @@ def trace_text(one: Rehearsal, plan: Plan, style: Style = plain) -> list[str]:
         answer = "do " if node[0] == "do" else "yes" if result else "?  " if result is None else "no "
         line, file, shown = node[5:8]
         kind = "decision" if node[0] == "do" or result else "place"
-        lines.append(style(f"    {answer} {_short(plan.files[file])}:{line}  {shown}", kind))
+        lines.append(style(f"    {answer} {short(plan.files[file])}:{line}  {shown}", kind))
     lines += [f"    log {visible(line)}" for line in one.verdict.log]
     lines += [f"    note {visible(note)}" for note in one.verdict.notes]
     lines += [f"    ? {visible(problem)}" for problem in one.problems]
@@ -116,6 +117,43 @@ def _delivery(one: Delivery) -> dict[str, object]:
         "edits": [edit.describe() for edit in one.edits],
         "copy": not one.final,
     }
+
+
+def result_text(one: Result, plan: Plan, style: Style = plain) -> list[str]:
+    """One line for a test; where it did not pass, what was expected, what came, and why."""
+    case = one.case
+    word = "ok    " if one.passed else "?     " if one.problems else "FAILED"
+    kind = "decision" if one.passed else "warning" if one.problems else "error"
+    place = style(f"({short(case.file)}:{case.line})", "place")
+    return [f"{style(word, kind)} {visible(case.name)} {place}", *([] if one.passed else why_not(one, plan, style))]
+
+
+def why_not(one: Result, plan: Plan, style: Style = plain) -> list[str]:
+    """What was expected and what came, the questions without an answer, and the trace."""
+    lines = []
+    for failure in one.failures:
+        lines.append(f"    expected {visible(failure.expected.removeprefix('expect '))}")
+        lines.append(f"    got      {visible(failure.got)}")
+    if one.judged is None:
+        return lines + [f"    ? {visible(problem)}" for problem in one.problems]
+    if one.failures:
+        lines[1] += f"  {style(because(one.judged, plan), 'place')}"
+    return lines + trace_text(one.judged, plan, style)
+
+
+def result_json(one: Result, plan: Plan) -> str:
+    """The same as one JSON object on one line."""
+    made: dict[str, object] = {
+        "test": one.case.name,
+        "file": one.case.file,
+        "line": one.case.line,
+        "passed": one.passed,
+        "failures": [{"expected": failure.expected, "got": failure.got} for failure in one.failures],
+        "problems": list(one.problems),
+    }
+    if one.judged is not None:
+        made["judged"] = json.loads(decision_json(one.judged, plan, not one.passed))
+    return json.dumps(made, ensure_ascii=False)
 
 
 @dataclass

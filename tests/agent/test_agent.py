@@ -270,7 +270,7 @@ def test_the_cached_plan_is_used_while_its_sources_are_as_they_were(
         raise AssertionError("the language was asked")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pydeliver.agent.build.compile_rules", compiled_again)
+        patch.setattr("pydeliver.agent.build.compile_parts", compiled_again)
         assert isinstance(load_plan(user, site_of(user)), Plan)
         write_rules(user, 'file "Two"\n', "more.rules")
         with pytest.raises(AssertionError, match="asked"):

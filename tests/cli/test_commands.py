@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_help_shows_topics_and_words(home: Path) -> None:
     assert (done.returncode, "did you mean `list-id`?" in done.stderr) == (64, True)
 
 
-@pytest.mark.parametrize("command", ["check", "try", "fmt", "init", "help", "launcher", "deliver"])
+@pytest.mark.parametrize("command", ["check", "try", "test", "fmt", "init", "help", "launcher", "deliver"])
 def test_every_help_has_an_example(home: Path, command: str) -> None:
     done = run(home, command, "--help")
     assert done.returncode == 0
@@ -216,3 +217,78 @@ def test_an_mbox_is_judged_as_a_delivery_would(home: Path) -> None:
     done = run(home, "check")
     assert done.returncode == 65
     assert "it is a link" in done.stdout
+
+
+TESTED = """\
+rule "boss" if from is "boss@example.com" { file "Work" }
+test "the boss" { message { from "boss@example.com" }; expect file "Work" }
+test "the rest" { message { from "jo@example.org" }; expect file "Work" }
+"""
+
+
+def test_the_tests_of_the_users_rules_are_run_and_counted(home: Path) -> None:
+    path = rules(home, TESTED)
+    done = run(home, "test", "--junit", "results.xml")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == "ok     the boss (main.rules:2)"
+    assert lines[1] == "FAILED the rest (main.rules:3)"
+    assert lines[2:4] == ['    expected file "Work"', '    got      file "INBOX"  (end of the rules)']
+    assert lines[-1] == "2 tests, 1 failed"
+    suite = ElementTree.parse(home / "results.xml").getroot()[0]
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == (str(path), "2", "1")
+    assert not (home / "Maildir").exists()
+
+
+def test_tests_are_chosen_by_their_names(home: Path) -> None:
+    rules(home, TESTED)
+    done = run(home, "test", "-k", "THE BOSS")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 test")
+    none = run(home, "test", "-k", "the wife")
+    assert (none.returncode, none.stdout) == (0, "no tests\n")
+
+
+def test_a_failing_test_is_no_mistake(home: Path) -> None:
+    rules(home, TESTED)
+    assert run(home, "check", "--strict").returncode == 0
+    delivered = run(home, stdin="From: boss@example.com\n\n")
+    assert (delivered.returncode, delivered.stderr) == (0, "")
+
+
+def test_a_mistake_in_a_test_is_told_and_the_other_files_are_tested(home: Path) -> None:
+    (home / "a.rules").write_text('test "a" { message {}; expct keep }\n')
+    (home / "b.rules").write_text('test "b" { message {}; expect keep }\n')
+    done = run(home, "test", "a.rules", "b.rules")
+    assert done.returncode == 65
+    assert "a.rules:1:24: a test holds `message`, `given` and `expect`; did you mean `expect`?" in done.stderr
+    assert done.stdout == "ok     b (b.rules:1)\n1 test\n"
+    alone = run(home, "test", "a.rules")
+    assert (alone.returncode, alone.stdout) == (65, "")
+    assert run(home, "test", "gone.rules").returncode == 65
+
+
+def test_an_included_file_is_tested_where_it_is_included_and_by_itself_where_it_is_named(home: Path) -> None:
+    (home / "r").mkdir()
+    (home / "r" / "z.rules").write_text('let box = "B"\ninclude "a.rules"\n')
+    (home / "r" / "a.rules").write_text('test "a" { message {}; expect no file box }\n')
+    done = run(home, "test", "r")
+    assert (done.returncode, done.stdout) == (0, "ok     a (a.rules:1)\n1 test\n")
+    assert run(home, "test", "r/a.rules").returncode == 65
+
+
+def test_the_results_as_json_are_one_object_a_line(home: Path) -> None:
+    rules(home, TESTED)
+    shown = [json.loads(line) for line in run(home, "test", "--json").stdout.splitlines()]
+    assert [(one["test"], one["passed"]) for one in shown] == [("the boss", True), ("the rest", False)]
+
+
+def test_results_that_cannot_be_written_are_told(home: Path) -> None:
+    rules(home, TESTED)
+    done = run(home, "test", "--junit", "gone/results.xml", "-k", "boss")
+    assert (done.returncode, done.stderr) == (66, "gone/results.xml: No such file or directory\n")
+
+
+def test_the_rule_files_of_the_project_pass_their_tests(home: Path) -> None:
+    done = run(home, "test", str(ROOT / "tests" / "cases"))
+    assert done.returncode == 0, done.stdout
+    assert int(done.stdout.splitlines()[-1].split()[0]) > 30

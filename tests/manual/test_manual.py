@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
 from pydeliver import settings
+from pydeliver.agent.build import compile_plan
+from pydeliver.agent.rules import Home, Site
 from pydeliver.cli.commands import commands
 from pydeliver.cli.manual import PAGES
 from pydeliver.language.load import compile_rules
+from pydeliver.status import Status
 from pydeliver.vocabulary import catalogue
 from pydeliver.vocabulary.word import Action, Field, Word
+from pydeliver.workbench.testing import run
 
 TOPICS = ("commands", "language", "postfix", "reliability", "settings", "trouble", "words")
 COLUMNS = 100
@@ -98,6 +102,22 @@ def test_the_rules_in_the_manual_compile_without_a_doubt(rules: str) -> None:
     assert remarks(rules) == []
 
 
+def test_the_tests_in_the_manual_pass(tmp_path: Path) -> None:
+    home = Home("bob", os.getuid(), str(tmp_path))
+    (tmp_path / "hello.eml").write_text("Subject: hello\n\n")
+    path = tmp_path / "manual.rules"
+    names = []
+    for _, rules in [block for block in RULES if re.search("^test ", block[1], re.MULTILINE)]:
+        path.write_text(rules)
+        made = compile_plan(home, Site(str(path), "/nonexistent", True))
+        assert made.plan is not None
+        assert not isinstance(made.store, Status)
+        results = list(run(made.cases, made.plan, made.store, home, 0.0))
+        assert [(one.case.name, one.failures, one.problems) for one in results if not one.passed] == []
+        names += [one.case.name for one in results]
+    assert "the boss never lands in the archive" in names
+
+
 def test_rules_with_a_mistake_or_an_unnamed_file_do_not_compile() -> None:
     assert errors('if frmo is "bob@example.org" { keep }')
     made = compile_rules("manual.rules", b'include "work.rules"', Named(""))
@@ -146,10 +166,10 @@ def test_the_settings_in_the_manual_are_taken(text: str) -> None:
 
 
 def test_the_whole_file_of_settings_shows_the_defaults() -> None:
-    whole = tomllib.loads(blocks("toml")[0][1])
-    assert {name: tuple(value) if isinstance(value, list) else value for name, value in whole.items()} == (
-        settings.defaults()
-    )
+    whole = blocks("toml")[0][1]
+    assert settings.read(whole.encode(), "settings.toml") == (settings.defaults(), ())
+    written = re.findall(r"^(\S+) = ", whole, re.MULTILINE)
+    assert written == [setting.name for setting in settings.SETTINGS]
 
 
 @pytest.mark.parametrize("name", sorted(commands.commands))

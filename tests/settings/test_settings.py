@@ -45,8 +45,14 @@ def test_the_defaults_fit_their_own_settings() -> None:
         ("domains = []", "domains", ()),
         ('environment = ["X"]', "environment", ("X",)),
         ("trace-headers = true", "trace-headers", True),
+        ('authserv-id = ["mx.example"]', "authserv-id", ("mx.example",)),
         ("time-limit = 1", "time-limit", 1),
         ("time-limit = 900", "time-limit", 900),
+        ('policy = "hosted"', "policy", "hosted"),
+        ('rules.before = "/etc/pydeliver/before.rules"', "rules.before", "/etc/pydeliver/before.rules"),
+        ('rules = { after = "/a" }', "rules.after", "/a"),
+        ('[rules]\nbefore = "/b"', "rules.before", "/b"),
+        ('rules.after = ""', "rules.after", ""),
     ],
 )
 def test_a_value_that_fits_is_taken(line: str, name: str, value: object) -> None:
@@ -70,6 +76,7 @@ def test_a_value_that_fits_is_taken(line: str, name: str, value: object) -> None
         ("domains = [1]", "list of texts"),
         ('trace-headers = "yes"', "true or false"),
         ("trace-headers = 1", "true or false"),
+        ('authserv-id = "mx.example"', "list of texts"),
         ("time-limit = 0", "1 to 900"),
         ("time-limit = 901", "1 to 900"),
         ("time-limit = true", "1 to 900"),
@@ -77,6 +84,12 @@ def test_a_value_that_fits_is_taken(line: str, name: str, value: object) -> None
         ('time-limit = "300"', "1 to 900"),
         ("nonsense = 1", "no such setting"),
         ("[sync]", "full, file, none"),
+        ('policy = "closed"', "open, hosted"),
+        ('rules.before = "before.rules"', "whole path"),
+        ('rules.after = "~/after.rules"', "whole path"),
+        ("rules.after = 1", "text"),
+        ('rules.between = "/x"', "no such setting"),
+        ('rules = "/x"', "no such setting"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_with_its_name(line: str, said: str) -> None:
@@ -89,6 +102,12 @@ def test_a_mistake_names_its_line_and_the_others_stay() -> None:
     found, mistakes = read(b'# site\nsubaddress = "-"\n\nnonsense = 1\ntime-limit = 0\nsync = "none"\n', PATH)
     assert [(one.line, one.source) for one in mistakes] == [(4, "nonsense = 1"), (5, "time-limit = 0")]
     assert (found["subaddress"], found["sync"], found["time-limit"]) == ("-", "none", 300)
+
+
+def test_a_mistake_in_a_table_is_told_in_its_line() -> None:
+    _, mistakes = read(b'sync = "full"\n[rules]\nbefore = "/x"\nafter = "y"\nbetween = "/z"\n', PATH)
+    assert [(one.line, one.source, one.width) for one in mistakes] == [(4, 'after = "y"', 5), (5, 'between = "/z"', 7)]
+    assert [one.message.partition(":")[0] for one in mistakes] == ["rules.after", "rules.between"]
 
 
 @pytest.mark.parametrize("data", [b"sync = ", b"sync\n", b"= 1", b'sync = "full"\nsync = "file"\n', b"\xff\xfe", b"[["])

@@ -236,3 +236,19 @@ def test_a_directory_that_cannot_be_looked_at_is_an_error_and_no_endless_search(
     monkeypatch.setattr(os, "lstat", fails)
     with pytest.raises(OSError, match="Input/output"):
         disk.make_private(str(tmp_path / "a" / "b"))
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize(("owner", "repair"), [(0, "chmod a+r"), (NOBODY, "chmod u+r")])
+def test_who_may_not_read_a_file_is_told_whose_right_is_missing(public_folder: Path, owner: int, repair: str) -> None:
+    path = public_folder / f"unreadable-{owner}"
+    path.write_text("keep\n")
+    os.chown(path, owner, -1)
+    path.chmod(0o200)
+    os.seteuid(NOBODY)
+    try:
+        judged = disk.read_trusted(str(path), uid=NOBODY, home="/nonexistent")
+    finally:
+        os.seteuid(0)
+    assert isinstance(judged, Distrust)
+    assert (judged.kind, judged.repair) == ("unreadable", f"{repair} {path}")

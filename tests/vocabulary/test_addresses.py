@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,3 +116,71 @@ def test_no_address_can_leave_its_mailbox_name() -> None:
     (delivery,) = judge('file "from/{from.local}"\n', b'From: "../../etc/x"@y.example\n\n').deliveries
     assert delivery.mailbox.count("/") == 1
     assert ".." not in delivery.mailbox
+
+
+# What may stand around an address without being one: quoted names, words, comments, encoded words, folded lines.
+WANTED = "boss@example.com"
+TEMPTING = st.sampled_from(
+    [
+        WANTED,
+        f"<{WANTED}>",
+        f"Boss <{WANTED}>",
+        f"{WANTED}, ",
+        f"{WANTED}>, <{WANTED}",
+        "boss",
+        "example.com",
+        "@",
+        ", ",
+    ]
+) | st.text('ab @.,;:<>()"\\[]üж', max_size=12)
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def comment(text: str) -> str:
+    for mark in "\\()":
+        text = text.replace(mark, "\\" + mark)
+    return f"({text})"
+
+
+def in_base64(text: str) -> str:
+    return f"=?utf-8?b?{base64.b64encode(text.encode()).decode()}?="
+
+
+def in_quoted_printable(text: str) -> str:
+    data = "".join([c if c.isalnum() and c.isascii() else f"={byte:02X}" for c in text for byte in c.encode()][:400])
+    return f"=?UTF-8?Q?{data}?="
+
+
+HIDING = st.tuples(st.sampled_from([quoted, comment, in_base64, in_quoted_printable]), TEMPTING).map(
+    lambda pair: pair[0](pair[1])
+)
+AROUND = st.lists(HIDING, max_size=3).map(" ".join)
+FORMS = st.sampled_from(["{} <x@other.example> {}", "{} <x@other.example>{}", "{}\n <x@other.example> {}"])
+
+
+@given(
+    st.sampled_from(["From", "To", "Cc", "Sender", "Reply-To"]),
+    FORMS,
+    AROUND,
+    st.lists(TEMPTING.map(comment), max_size=2),
+)
+def test_no_address_is_what_only_stands_in_a_name_a_comment_or_an_encoded_word(
+    header: str, form: str, before: str, behind: list[str]
+) -> None:
+    message = f"{header}: {form.format(before, ' '.join(behind))}\n\n".encode()
+    field = header.lower()
+    for condition in (
+        f'{field} is "{WANTED}"',
+        f'{field} in "{WANTED}"',
+        f'{field} like "*{WANTED}"',
+        f'{field} starts with "boss"',
+        f'{field} ends with "example.com"',
+        f'{field}.address contains "boss"',
+        f'{field}.local is "boss"',
+        f'{field}.domain contains "example.com"',
+    ):
+        assert holds(condition, message) is False
+    assert holds(f'{field} is "x@other.example" and count {field} is 1', message) is True

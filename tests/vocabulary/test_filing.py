@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydeliver.mail.envelope import Envelope
 from pydeliver.mailbox.names import Store, name_problem, to_utf7
 from pydeliver.vocabulary.filing import clean, mailbox_name
-from tests.rules import World, boxes, judge, judged, plan
+from tests.rules import World, boxes, holds, judge, judged, plan
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,12 @@ def test_the_layout_decides_about_dots() -> None:
 def test_two_spellings_of_a_value_are_one_mailbox() -> None:
     spellings = ["Ärger", "ÄRGER", "A\u0308rger"]
     assert {clean(one, False) for one in spellings} == {"ärger"}
+
+
+def test_whether_a_mailbox_is_there_is_asked_by_the_name_that_is_written() -> None:
+    world = World()
+    world.mailboxes = {"Work/Boss": True, "Nobody knows": None}
+    for name, there in (("Work/Boss", True), ("work/boss", False), ("Nobody knows", None)):
+        assert holds(f'mailbox "{name}" exists', world=world) is there
+        assert ("mailbox-exists", name) in world.asked
+    assert holds('mailbox "Other" not exists', world=world) is True

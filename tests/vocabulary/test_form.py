@@ -6,6 +6,7 @@ import pytest
 
 from pydeliver.mail.edit import Edit, edited
 from pydeliver.vocabulary import family
+from pydeliver.vocabulary.word import Action
 from tests.rules import judge, plan
 
 MESSAGE = b"From: boss@example.com\nSubject: =?utf-8?q?a=0D=0ABcc:_x?=\n\nbody\n"
@@ -58,4 +59,5 @@ def test_a_log_line_is_kept_in_order() -> None:
 def test_the_example_of_every_action_compiles() -> None:
     for room in ("form", "filing"):
         for word in family(room).values():
-            assert plan(f"{word.example}\n").statements  # type: ignore[union-attr]
+            if isinstance(word, Action):
+                assert plan(f"{word.example}\n").statements
