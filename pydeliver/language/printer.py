@@ -282,7 +282,7 @@ def _value(value: tree.Value) -> _Piece:
             return f"{_number(value.value)} {value.unit}"
         case tree.Date():
             day = f"{value.year:04}-{value.month:02}-{value.day:02}"
-            return day if value.minute is None else f"{day}T{_clock(value.minute)}"
+            return day if value.minute is None else f"{day} {_clock(value.minute)}"
         case tree.Clock():
             return _clock(value.minute)
         case tree.Network():

@@ -113,7 +113,7 @@ def test_the_rules_of_the_language_s_own_picture_are_canonical() -> None:
         'any attachment where name ends with ".exe"',
         "count to > 20 per hour by from.address",
         "size in 1 MB..20 MB",
-        "date < 2026-12-20T18:05 and age > 0.5 days",
+        "date < 2026-12-20 18:05 and age > 0.5 days",
         "not (a and not (b or c)) and (d and e) and not f is 1 or g and h or (i or j)",
     ],
 )
