@@ -96,10 +96,12 @@ def installation(public_folder: Path) -> Installation:
 def _signals() -> Generator[None, None, None]:
     """Undo what a delivery does to this process: handlers, a time limit, and signals that wait from its commit on.
 
-    Whatever started the tests may ignore SIGHUP (nohup): here it works as at a terminal.
+    Whatever started the tests may ignore some (nohup, a shell's `&`): here they work as at a terminal.
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     signal.alarm(0)
     for number, handler in before.items():
