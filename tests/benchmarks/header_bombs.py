@@ -9,23 +9,26 @@ Run from the top of the checkout: `python -m tests.benchmarks.header_bombs`.
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from itertools import pairwise
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from pydeliver.mail.date import parse
 from pydeliver.mail.edit import Edit, edited
 from pydeliver.mail.folding import fold
 from pydeliver.mail.message import ADDRESSES, FIELD_BYTES, FIELDS, HEAD_BYTES, Message
-
-RATIO_GOAL: Final = 2.3
-SECONDS_GOAL: Final = 2.0
-MEGABYTES_GOAL: Final = 150
-SETTLED: Final = 7  # rounds in a row in which no size got faster by more than TOLERANCE
-TOLERANCE: Final = 0.02
-ROUNDS: Final = 100
+from tests.benchmarks.bombs import (
+    MEGABYTES_GOAL,
+    SECONDS_GOAL,
+    alone,
+    concluded,
+    doublings,
+    measured,
+    ratios,
+    table,
+    within_goals,
+)
 
 ADDRESS_FIELDS: Final = ("from", "to", "cc", "bcc", "sender", "reply-to")
 EDITS: Final = (
@@ -143,77 +146,19 @@ def within_limits(bomb: Bomb) -> int:
     return max(times // 10, 1)  # a number of more digits takes more room
 
 
-def doublings(bomb: Bomb, times: int) -> list[float]:
-    """Seconds of processor time at n, 2n, 4n and 8n: the least of rounds that take the sizes in turn, until it stands.
-
-    What others do on the machine slows single rounds down, even in processor time; when to stop does not depend on
-    the goal.
-    """
-    taken = [float("inf")] * 4
-    settled = 0
-    for _ in range(ROUNDS):
-        settled += 1
-        for power in range(4):
-            one = message(bomb, times << power)
-            begun = time.process_time()
-            look(one)
-            spent = time.process_time() - begun
-            if spent < taken[power] * (1 - TOLERANCE):
-                settled = 0
-            taken[power] = min(taken[power], spent)
-        if settled == SETTLED:
-            break
-    return taken
-
-
-def peak_megabytes() -> float:
-    """This process's own peak; `ru_maxrss` would count the memory of the process that started it."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
-
-
-def alone(number: int) -> tuple[float, float]:
-    """Seconds and peak megabytes of a process of its own that makes the bomb at full size and looks at it."""
-    command = [sys.executable, "-m", "tests.benchmarks.header_bombs", str(number)]
-    reading, writing = os.pipe()
-    process = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
-    os.close(writing)
-    with open(reading) as output:
-        said = output.read()
-    _, status = os.waitpid(process, 0)
-    if status:
-        sys.exit(f"{BOMBS[number][0]}: ended with {os.waitstatus_to_exitcode(status)}")
-    taken, peak = said.split()
-    return float(taken), float(peak)
-
-
-def table(title: str, rows: list[list[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    print(f"\n{title}")
-    for name, *cells in rows:
-        shown = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        print("  ".join([name.ljust(widths[0]), *shown]))
-
-
-def ratios() -> bool:
-    rows = [["bomb", "n", "ms n", "2n", "4n", "8n", "worst ratio"]]
-    good = True
+def cases() -> Iterator[tuple[list[str], list[float]]]:
     for bomb in BOMBS:
         times = within_limits(bomb)
-        taken = doublings(bomb, times)
-        worst = max(later / sooner for sooner, later in pairwise(taken))
-        good = good and worst <= RATIO_GOAL
-        rows.append([bomb[0], str(times), *[f"{one * 1000:.2f}" for one in taken], f"{worst:.2f}"])
-    table(f"Processor time per doubling, goal {RATIO_GOAL}", rows)
-    return good
+        makes = [partial(message, bomb, times << power) for power in range(4)]
+        yield [bomb[0], str(times)], doublings(makes, look)
 
 
 def full_sizes() -> bool:
     rows = [["bomb", "bytes", "seconds", "MB"]]
     good = True
     for number, bomb in enumerate(BOMBS):
-        taken, peak = alone(number)
-        good = good and taken <= SECONDS_GOAL and peak <= MEGABYTES_GOAL
+        taken, peak, _ = alone(__spec__.name, number)
+        good = good and within_goals(taken, peak)
         rows.append([bomb[0], f"{message(bomb, bomb[3]).size:,}", f"{taken:.2f}", f"{peak:.0f}"])
     table(f"Full size, goals {SECONDS_GOAL} s and {MEGABYTES_GOAL} MB with interpreter and message", rows)
     return good
@@ -223,13 +168,9 @@ def main() -> int:
     if len(sys.argv) > 1:
         bomb = BOMBS[int(sys.argv[1])]
         one = message(bomb, bomb[3])
-        begun = time.perf_counter()
-        look(one)
-        print(time.perf_counter() - begun, peak_megabytes())
+        print(measured(lambda: look(one)))
         return 0
-    good = [ratios(), full_sizes()]
-    print("\nall goals met" if all(good) else "\na goal was missed")
-    return 0 if all(good) else 1
+    return concluded([ratios("", ["bomb", "n"], cases()), full_sizes()])
 
 
 if __name__ == "__main__":

@@ -8,23 +8,23 @@ Run from the top of the checkout: `python -m tests.benchmarks.html_bombs`.
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from itertools import pairwise
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from pydeliver.mail.html import visible
 from pydeliver.mail.text import BODY_BYTES
-from tests.benchmarks.header_bombs import (
+from tests.benchmarks.bombs import (
     MEGABYTES_GOAL,
-    RATIO_GOAL,
-    ROUNDS,
     SECONDS_GOAL,
-    SETTLED,
-    TOLERANCE,
-    peak_megabytes,
+    alone,
+    concluded,
+    doublings,
+    measured,
+    ratios,
     table,
+    within_goals,
 )
 
 SMALLEST: Final = 65_536  # characters at n
@@ -136,63 +136,23 @@ def built(bomb: Bomb, size: int) -> str:
     return before + part * ((size - len(before)) // len(part))
 
 
-def doublings(bomb: Bomb) -> list[float]:
-    """Seconds of processor time at n, 2n, 4n and 8n: the least of rounds that take the sizes in turn, until stable."""
-    texts = [built(bomb, SMALLEST << power) for power in range(4)]
-    taken = [float("inf")] * 4
-    settled = 0
-    for _ in range(ROUNDS):
-        settled += 1
-        for power, text in enumerate(texts):
-            begun = time.process_time()
-            visible(text)
-            spent = time.process_time() - begun
-            if spent < taken[power] * (1 - TOLERANCE):
-                settled = 0
-            taken[power] = min(taken[power], spent)
-        if settled == SETTLED:
-            break
-    return taken
-
-
-def alone(number: int) -> tuple[float, float]:
-    """Seconds and peak megabytes of a process of its own that reduces the bomb at full size."""
-    command = [sys.executable, "-m", "tests.benchmarks.html_bombs", str(number)]
-    reading, writing = os.pipe()
-    process = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
-    os.close(writing)
-    with open(reading) as output:
-        said = output.read()
-    _, status = os.waitpid(process, 0)
-    if status:
-        sys.exit(f"{BOMBS[number]}: ended with {os.waitstatus_to_exitcode(status)}")
-    taken, peak = said.split()
-    return float(taken), float(peak)
-
-
 def shown(bomb: Bomb) -> str:
     before, part = bomb
     return repr(before + part)[1:-1][:40] + " …"
 
 
-def ratios() -> bool:
-    rows = [["bomb", "ms n", "2n", "4n", "8n", "worst ratio"]]
-    good = True
+def cases() -> Iterator[tuple[list[str], list[float]]]:
     for bomb in BOMBS:
-        taken = doublings(bomb)
-        worst = max(later / sooner for sooner, later in pairwise(taken))
-        good = good and worst <= RATIO_GOAL
-        rows.append([shown(bomb), *[f"{one * 1000:.2f}" for one in taken], f"{worst:.2f}"])
-    table(f"Processor time per doubling from {SMALLEST:,} characters, goal {RATIO_GOAL}", rows)
-    return good
+        makes = [partial(built, bomb, SMALLEST << power) for power in range(4)]
+        yield [shown(bomb)], doublings(makes, visible)
 
 
 def full_sizes() -> bool:
     rows = [["bomb", "seconds", "MB"]]
     good = True
     for number, bomb in enumerate(BOMBS):
-        taken, peak = alone(number)
-        good = good and taken <= SECONDS_GOAL and peak <= MEGABYTES_GOAL
+        taken, peak, _ = alone(__spec__.name, number)
+        good = good and within_goals(taken, peak)
         rows.append([shown(bomb), f"{taken:.2f}", f"{peak:.0f}"])
     table(f"{BODY_BYTES:,} characters, goals {SECONDS_GOAL} s and {MEGABYTES_GOAL} MB with the interpreter", rows)
     return good
@@ -201,13 +161,9 @@ def full_sizes() -> bool:
 def main() -> int:
     if len(sys.argv) > 1:
         text = built(BOMBS[int(sys.argv[1])], BODY_BYTES)
-        begun = time.perf_counter()
-        visible(text)
-        print(time.perf_counter() - begun, peak_megabytes())
+        print(measured(lambda: visible(text)))
         return 0
-    good = [ratios(), full_sizes()]
-    print("\nall goals met" if all(good) else "\na goal was missed")
-    return 0 if all(good) else 1
+    return concluded([ratios(f" from {SMALLEST:,} characters", ["bomb"], cases()), full_sizes()])
 
 
 if __name__ == "__main__":

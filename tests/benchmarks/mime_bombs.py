@@ -12,24 +12,24 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from pydeliver.mail.folding import fold
 from pydeliver.mail.message import Message
-from tests.benchmarks.header_bombs import (
+from tests.benchmarks.bombs import (
     MEGABYTES_GOAL,
-    RATIO_GOAL,
-    ROUNDS,
     SECONDS_GOAL,
-    SETTLED,
-    TOLERANCE,
-    numbered,
-    peak_megabytes,
+    alone,
+    concluded,
+    doublings,
+    measured,
+    ratios,
     table,
+    within_goals,
 )
+from tests.benchmarks.header_bombs import numbered
 
 SNIFFED: Final = 4_096  # bytes of a part, to tell its type by
 
@@ -212,65 +212,23 @@ def look(one: Message) -> None:
     fold(one.raw_body().decode("latin-1"))
 
 
-def doublings(build: Build, times: int) -> list[float]:
-    """Seconds of processor time at n, 2n, 4n and 8n: the least of rounds that take the sizes in turn, until stable."""
-    messages = [build(times << power) for power in range(4)]
-    taken = [float("inf")] * 4
-    settled = 0
-    for _ in range(ROUNDS):
-        settled += 1
-        for power, data in enumerate(messages):
-            begun = time.process_time()
-            look(Message.of(data))
-            spent = time.process_time() - begun
-            if spent < taken[power] * (1 - TOLERANCE):
-                settled = 0
-            taken[power] = min(taken[power], spent)
-        if settled == SETTLED:
-            break
-    return taken
+def cases() -> Iterator[tuple[list[str], list[float]]]:
+    for name, build, times, _ in BOMBS:
+        makes = [partial(Message.of, build(times << power)) for power in range(4)]
+        yield [name, f"{times:,}"], doublings(makes, look)
 
 
-def alone(number: int) -> tuple[int, float, float, str]:
-    """Size, seconds, peak megabytes of a process that looks at the bomb at full size, and the limits it hit."""
-    _, build, _, full = BOMBS[number]
-    reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as file:
-        file.write(build(full))
-        file.flush()
-        command = [sys.executable, "-m", "tests.benchmarks.mime_bombs", str(number)]
-        actions = [(os.POSIX_SPAWN_DUP2, file.fileno(), 0), (os.POSIX_SPAWN_DUP2, writing, 1)]
-        process = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
-        size = os.fstat(file.fileno()).st_size
-    os.close(writing)
-    with open(reading) as output:
-        said = output.read()
-    _, status = os.waitpid(process, 0)
-    if status:
-        sys.exit(f"{BOMBS[number][0]}: ended with {os.waitstatus_to_exitcode(status)}")
-    taken, peak, limits = said.split(" ", 2)
-    return size, float(taken), float(peak), limits.strip()
-
-
-def ratios(wanted: list[int]) -> bool:
-    rows = [["bomb", "n", "ms n", "2n", "4n", "8n", "worst ratio"]]
-    good = True
-    for name, build, times, _ in [BOMBS[number] for number in wanted]:
-        taken = doublings(build, times)
-        worst = max(later / sooner for sooner, later in pairwise(taken))
-        good = good and worst <= RATIO_GOAL
-        rows.append([name, f"{times:,}", *[f"{one * 1000:.2f}" for one in taken], f"{worst:.2f}"])
-    table(f"Processor time per doubling, goal {RATIO_GOAL}", rows)
-    return good
-
-
-def full_sizes(wanted: list[int]) -> bool:
+def full_sizes() -> bool:
     rows = [["bomb", "bytes", "seconds", "MB", "limits"]]
     good = True
-    for number in wanted:
-        size, taken, peak, limits = alone(number)
-        good = good and taken <= SECONDS_GOAL and peak <= MEGABYTES_GOAL
-        rows.append([BOMBS[number][0], f"{size:,}", f"{taken:.2f}", f"{peak:.0f}", limits])
+    for number, (name, build, _, full) in enumerate(BOMBS):
+        with tempfile.TemporaryFile() as file:
+            file.write(build(full))
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            taken, peak, limits = alone(__spec__.name, number, file.fileno())
+        good = good and within_goals(taken, peak)
+        rows.append([name, f"{size:,}", f"{taken:.2f}", f"{peak:.0f}", limits])
     table(f"Full size, goals {SECONDS_GOAL} s and {MEGABYTES_GOAL} MB with the interpreter", rows)
     return good
 
@@ -278,14 +236,9 @@ def full_sizes(wanted: list[int]) -> bool:
 def main() -> int:
     if len(sys.argv) > 1:
         one = Message(Spooled(0))
-        begun = time.perf_counter()
-        look(one)
-        print(time.perf_counter() - begun, peak_megabytes(), "; ".join(one.limits))
+        print(measured(lambda: look(one)), "; ".join(one.limits))
         return 0
-    every = list(range(len(BOMBS)))
-    good = [ratios(every), full_sizes(every)]
-    print("\nall goals met" if all(good) else "\na goal was missed")
-    return 0 if all(good) else 1
+    return concluded([ratios("", ["bomb", "n"], cases()), full_sizes()])
 
 
 if __name__ == "__main__":

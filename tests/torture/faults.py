@@ -12,7 +12,7 @@ from tests.torture.agents import Place
 from tests.torture.bench import Bench, settle, traced
 from tests.torture.boxes import message
 from tests.torture.report import Row
-from tests.torture.tracing import FILE_CALLS, Point, happened, inject, trace
+from tests.torture.tracing import FILE_CALLS, Point, happened, inject, matters, trace
 
 PART = "faults"
 BYTES = 75_000
@@ -60,11 +60,6 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
 
     bench.on_all_cores(agent, form, chosen, try_one)
     return row
-
-
-def matters(point: Point) -> bool:
-    words = ("write", "sync", "link", "rename", "truncate", "flock", "mkdir")
-    return any(word in point[0] for word in words)
 
 
 def times(point: Point, error: str, often: str) -> str:

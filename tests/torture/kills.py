@@ -16,7 +16,7 @@ from tests.torture.agents import Place
 from tests.torture.bench import Bench, settle, traced
 from tests.torture.boxes import message
 from tests.torture.report import Row
-from tests.torture.tracing import Point, happened, inject, log, trace
+from tests.torture.tracing import Point, happened, inject, log, matters, trace
 
 PART = "kills"
 BYTES = 75_000
@@ -54,8 +54,7 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
             row.tell("not reached")
 
     bench.on_all_cores(agent, form, chosen, try_one)
-    if agent == "pydeliver" and row.told.get("twice", 0) > LAST:
-        row.bad["twice too often"] = int(row.told["twice"])
+    row.at_most("twice", LAST)
     return row
 
 
@@ -80,9 +79,7 @@ def window(place: Place, sent: bytes) -> float:
 
 def around_writes(points: list[Point]) -> list[Point]:
     """The points that matter most: those that change something on the disk, and what comes after the last."""
-    words = ("write", "sync", "link", "rename", "truncate", "flock", "mkdir")
-    matter = [point for point in points if any(word in point[0] for word in words)]
-    return [*matter, points[-1]]
+    return [*[point for point in points if matters(point)], points[-1]]
 
 
 def judge(place: Place, sent: bytes, where: str, row: Row) -> tuple[list[str], str]:

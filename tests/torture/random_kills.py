@@ -46,8 +46,7 @@ def kill(bench: Bench, agent: str, form: str) -> Row:
         row.add(*strike(place, f"n{number}", delay, row))
 
     bench.on_all_cores(agent, form, [(number, chance.uniform(0, WINDOW)) for number in range(count)], try_one)
-    if agent == "pydeliver" and row.told["twice"] > max(3, TWICE * row.runs):
-        row.bad["twice too often"] = int(row.told["twice"])
+    row.at_most("twice", max(3, TWICE * row.runs))
     return row
 
 

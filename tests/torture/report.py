@@ -36,6 +36,11 @@ class Row:
     def tell(self, name: str, count: float = 1) -> None:
         self.told[name] = self.told.get(name, 0) + count
 
+    def at_most(self, name: str, most: float) -> None:
+        """Count what is told as bad where pydeliver has more of it than this."""
+        if self.agent == "pydeliver" and self.told.get(name, 0) > most:
+            self.bad[f"{name} too often"] = int(self.told[name])
+
     @property
     def verdict(self) -> str:
         """A careless agent must be caught, pydeliver must hold; the others are measured."""

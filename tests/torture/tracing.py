@@ -41,6 +41,12 @@ def trace(place: Place, message: bytes) -> list[Point]:
     return list(points)
 
 
+def matters(point: Point) -> bool:
+    """Whether a call changes something on the disk, or locks it."""
+    words = ("write", "sync", "link", "rename", "truncate", "flock", "mkdir")
+    return any(word in point[0] for word in words)
+
+
 def inject(place: Place, point: Point, what: str) -> list[str]:
     """Options of strace that do something to a point; `what` is its word for it, with `when=` at the end."""
     name, number = point
