@@ -28,7 +28,7 @@ def packed(*names: str, first: bytes = b"") -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
         for name in names:
-            made.writestr(name, first)
+            made.writestr(zipfile.ZipInfo(name), first)
     return file.getvalue()
 
 
