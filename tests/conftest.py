@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -112,10 +111,8 @@ def _signals() -> Generator[None, None, None]:
 @pytest.fixture(scope="module")
 def user() -> Generator[str, None, None]:
     """A user of this machine, made by root and gone afterwards."""
-    name = f"pydeliver{os.getpid()}"
-    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
-    yield name
-    subprocess.run(["userdel", name], check=True)
+    with installation_.new_user(f"pydeliver{os.getpid()}") as name:
+        yield name
 
 
 @pytest.fixture

@@ -63,6 +63,16 @@ def public_folder() -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def new_user(name: str) -> Generator[str]:
+    """A user of this machine, made by root and gone afterwards."""
+    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
+    try:
+        yield name
+    finally:
+        subprocess.run(["userdel", name], check=True)
+
+
 def install(folder: Path, settings: str = "") -> Installation:
     """Build an installation in a new folder."""
     folder.mkdir()

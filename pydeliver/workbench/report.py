@@ -76,6 +76,7 @@ def trace_text(one: Rehearsal, plan: Plan, style: Style = plain) -> list[str]:
     for node, result in one.verdict.trace:
         answer = "do " if node[0] == "do" else "yes" if result else "?  " if result is None else "no "
         line, file, shown = node[5:8]
+        shown += f"  ({result})" if isinstance(result, str) else ""
         kind = "decision" if node[0] == "do" or result else "place"
         lines.append(style(f"    {answer} {short(plan.files[file])}:{line}  {shown}", kind))
     lines += [f"    log {visible(line)}" for line in one.verdict.log]
@@ -90,6 +91,7 @@ def decision_json(one: Rehearsal, plan: Plan, traced: bool) -> str:
     made: dict[str, object] = {
         "message": one.label,
         "message-id": next(iter(one.message.texts("message-id")), None),
+        "decision": verdict.describe(),
         "outcome": verdict.outcome,
         "text": verdict.text or None,
         "deliveries": [_delivery(delivery) for delivery in verdict.deliveries],

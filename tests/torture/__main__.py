@@ -13,7 +13,7 @@ import sys
 from tests.torture.bench import bench
 from tests.torture.report import FAILED, HEADING, MISSED, UNPROVEN
 
-PARTS = ("cuts", "kills", "faults", "random_kills", "media", "writers", "names", "mutants")
+PARTS = ("cuts", "kills", "faults", "random_kills", "media", "writers", "names", "mutants", "doors")
 
 
 def main() -> int:

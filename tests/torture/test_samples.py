@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from tests.installation import Installation
-from tests.torture import cuts, faults, kills, media, names, random_kills, writers
+from tests.torture import cuts, doors, faults, kills, media, mutants, names, random_kills, writers
 from tests.torture.agents import Site
 from tests.torture.bench import Bench
 from tests.torture.report import CAUGHT, HELD, MEASURED, UNPROVEN
@@ -53,3 +53,11 @@ def test_several_agents_and_a_reader_share_an_mbox(bench: Bench) -> None:
 
 def test_a_clock_that_stands_still_costs_no_message(bench: Bench) -> None:
     hold(bench, names, "maildir")
+
+
+def test_every_way_in_leads_to_the_same(bench: Bench) -> None:
+    hold(bench, doors, "maildir")
+
+
+def test_every_mistake_in_rules_has_its_place(bench: Bench) -> None:
+    hold(bench, mutants, "maildir")

@@ -1,0 +1,206 @@
+"""One message, three ways in: a rehearsal, a delivery as the user, a delivery as root for him (G35, G43).
+
+A rehearsal says what a delivery then does and leaves no trace of itself: not a file changed, not a program run, not a
+connection made. The two deliveries store the same bytes in the same places and answer the same. Rule files are made
+by chance, messages are drawn from the corpora. The careless rehearsal delivers, and the careless root lies about the
+sender: both must be caught.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import corpora
+from tests.installation import Home, Installation, new_user
+from tests.torture.bench import JOBS, Bench, missing, unproven
+from tests.torture.report import Row
+from tests.torture.rule_files import rule_file
+
+PART = "doors"
+SAMPLES, RULE_FILES = 4, 500  # each with MESSAGES messages
+MESSAGES = 20
+THOROUGH = 50  # rule files that meet ALL_MESSAGES
+ALL_MESSAGES = 1000
+SENDERS = ("jo@example.org", "", "debian-user-bounces@lists.debian.org")
+RECIPIENT = "robin+shop@example.net"
+LIAR = "mallory@example.com"
+CAUGHT_BY = 'log "{envelope.from}"\nset header "X-From" = "{envelope.from}"\n'
+FROM_LINE = re.compile(rb"\AFrom [^\n]*\n")
+ANSWERS = {"reject": 77, "defer": 75}
+TOLD = ("decision", "rule", "line", "log", "notes")  # what a rehearsal and the log of a delivery both say
+# What would change something, run something or talk to somebody.
+EFFECTS = (
+    "open openat openat2 creat unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink "
+    "symlinkat chmod fchmod fchmodat chown fchown lchown fchownat truncate ftruncate utimensat mknod mknodat "
+    "setxattr execve execveat connect bind sendto sendmsg kill"
+).split()
+# Reading; the program itself; the C library's question after a name service, which it asks of a socket.
+HARMLESS = re.compile(r"O_RDONLY|/dev/null|^\d+ +execve\(.*= 0$|/nscd/socket")
+
+
+@dataclass
+class Visitor:
+    """A user of this machine, who uses every door in turn."""
+
+    installation: Installation
+    home: Home
+    name: str
+
+    def reset(self) -> None:
+        """Forget all mail, and what deliveries remembered. Compiled rules stay."""
+        for name in ("Mail", "box", ".local"):
+            path = self.home.path / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for part in ("new", "cur", "tmp"):
+            self.home.folder(f"Mail/.Work/{part}")
+
+    def deliver(self, message: bytes, sender: str, as_root: bool) -> tuple[object, dict[str, object]]:
+        """What a delivery leaves behind and answers, and its line in the log."""
+        self.reset()
+        arguments = ["-f", sender, "-r", RECIPIENT, *(["-d", self.name] if as_root else [])]
+        identity = {} if as_root else self.home.identity
+        environment = self.home.environment(USER=self.name, LOGNAME=self.name)
+        done = self.home.deliver(self.installation, message, *arguments, environment=environment, **identity)
+        log = self.home.path / ".local/state/pydeliver/deliveries.log"
+        (line,) = log.read_text().splitlines() if log.exists() else ["{}"]
+        return (done.returncode, done.stderr, self.stored()), json.loads(line)
+
+    def stored(self) -> Counter[tuple[str, bytes]]:
+        """Every file of mail, without what its unique name and an mbox's From_ line say of when it came."""
+        found: Counter[tuple[str, bytes]] = Counter()
+        for path in [self.home.path / "box", *(self.home.path / "Mail").rglob("*")]:
+            if path.is_file() and not path.is_symlink():
+                unique = path.parent.name in ("new", "cur", "tmp")
+                name = path.parent / path.name.partition(":")[2] if unique else path
+                found[str(name), FROM_LINE.sub(b"", path.read_bytes())] += 1
+        return found
+
+    def rehearse(self, files: list[Path], sender: str, careless: bool) -> tuple[list[dict[str, object]], list[str]]:
+        """What `try` says of each message, and every system call by which it did more than say so."""
+        self.reset()
+        before = self.everything()
+        trace = self.home.path.parent / f"{self.name}.trace"
+        options = ["-r", RECIPIENT, *(["-f", sender])]
+        command = self.installation.command("try", "--json", *options, *files)
+        if careless:
+            command = [str(self.installation.launcher), *options]
+        done = subprocess.run(
+            ["strace", "-f", "-qq", "-u", self.name, "-o", trace, "-e", f"trace={','.join(EFFECTS)}", *command],
+            input=files[0].read_bytes(),
+            env=self.home.environment(USER=self.name, LOGNAME=self.name),
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+        effects = [line for line in trace.read_text().splitlines() if not HARMLESS.search(line)]
+        if self.everything() != before:
+            effects.append("the home is not as it was")
+        if done.returncode or done.stderr:
+            effects.append(f"said {done.returncode} {done.stderr!r}")
+        said = [] if careless else [json.loads(line) for line in done.stdout.splitlines()]
+        return said, effects
+
+    def everything(self) -> dict[str, tuple[int, int, int]]:
+        """Every path in the home, with what would differ if somebody had touched it."""
+        found = [(path, path.lstat()) for path in self.home.path.rglob("*")]
+        return {str(path): (stat.st_ino, stat.st_ctime_ns, stat.st_size) for path, stat in found}
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    for agent in [one for one in bench.agents if one in ("careless", "pydeliver")]:
+        why = missing("strace", "useradd", root=True)
+        try:
+            paths = [] if why else [*corpora.spam_assassin(), *corpora.cpython(), *corpora.enmime(), *corpora.dkimpy()]
+        except corpora.Unavailable as error:
+            why = str(error)
+        if why:
+            yield unproven(PART, "every way in", agent, why)
+        else:
+            yield from visit(bench, agent, paths)
+
+
+def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
+    rehearsals, deliveries = Row(PART, "rehearsal and delivery", agent), Row(PART, "as user and as root", agent)
+    drawn = bench.chance(PART).sample(paths, ALL_MESSAGES)
+    with ExitStack() as stack:
+        free: queue.Queue[Visitor] = queue.Queue()
+        for number in range(JOBS):
+            name = stack.enter_context(new_user(f"visitor{os.getpid()}{number}"))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.site.folder)))
+            folder.chmod(0o755)
+            home = Home.make(folder / "home", name)
+            subprocess.run(["usermod", "--home", home.path, name], check=True)
+            free.put(Visitor(bench.site.installation, home, name))
+
+        def play(task: tuple[int, int]) -> None:
+            visitor = free.get()
+            try:
+                meet(bench, visitor, agent, task, drawn, rehearsals, deliveries)
+            finally:
+                free.put(visitor)
+
+        with ThreadPoolExecutor(JOBS) as pool:
+            for done in [pool.submit(play, task) for task in tasks(bench, agent)]:
+                done.result()
+    yield rehearsals
+    yield deliveries
+
+
+def tasks(bench: Bench, agent: str) -> list[tuple[int, int]]:
+    """Rule files by number, each with where in the messages to begin."""
+    count = bench.size(agent, SAMPLES, RULE_FILES)
+    thorough = THOROUGH if bench.goes_all_the_way(agent) else 0
+    every = [(number, start) for number in range(thorough) for start in range(0, ALL_MESSAGES, MESSAGES)]
+    return every + [(number, number * MESSAGES % ALL_MESSAGES) for number in range(thorough, count)]
+
+
+def meet(
+    bench: Bench,
+    visitor: Visitor,
+    agent: str,
+    task: tuple[int, int],
+    paths: list[Path],
+    rehearsals: Row,
+    deliveries: Row,
+) -> None:
+    """Let MESSAGES messages meet a rule file, through every door."""
+    number, start = task
+    careless = agent == "careless"
+    text = CAUGHT_BY * careless + rule_file(bench.chance(PART, str(number)))
+    sender = SENDERS[number % len(SENDERS)]
+    path = visitor.home.rules(text)
+    os.utime(path, (rested := time.time() - 60, rested))  # nobody is writing it any more
+    messages = [FROM_LINE.sub(b"", one.read_bytes()) or b"\n" for one in paths[start : start + MESSAGES]]
+    files = [visitor.home.file(f"messages/{at}", message) for at, message in enumerate(messages)]
+    visitor.deliver(messages[0], sender, as_root=False)  # so that grammar and rules are compiled
+    said, effects = visitor.rehearse(files, sender, careless)
+    rehearsals.tell("rule files")
+    for at, message in enumerate(messages):
+        example = f"{text}{paths[start + at].name} from <{sender}>"
+        left, log = visitor.deliver(message, sender, as_root=False)
+        left_by_root, _ = visitor.deliver(message, LIAR if careless else sender, as_root=True)
+        deliveries.add(["differs"] * (left != left_by_root), example)
+        wrong = differences(said[at], log, left) if said else []
+        deliveries.tell(str(log.get("verdict")).partition(" ")[0])
+        rehearsals.add(wrong + ["effects"] * bool(effects and not at), f"{example}\n{effects[:1]}")
+
+
+def differences(said: dict[str, object], log: dict[str, object], left: object) -> list[str]:
+    """What a rehearsal said otherwise than the delivery did."""
+    assert isinstance(left, tuple)
+    done = {**log, "decision": log.get("verdict"), "rule": log.get("rule") or None, "line": log.get("line") or None}
+    wrong = [name for name in TOLD if said[name] != done[name]]
+    return wrong + ["answer"] * (left[0] != ANSWERS.get(str(said["outcome"]), 0)) + ["unknown"] * bool(said["unknown"])
