@@ -25,7 +25,7 @@ from pydeliver.verdict import Program, Verdict
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Never
 
     from pydeliver.mailbox.names import Store
     from pydeliver.plan import Plan
@@ -154,7 +154,10 @@ def program_of(plan: Plan, store: Store) -> Program:
 
 
 class Request(Value):
-    """One message to deliver: for whom, by which rules, what the caller said, and the descriptor to read it from."""
+    """One message to deliver: for whom, by which rules, what the caller said, and the descriptor to read it from.
+
+    `abandon` answers with a status and ends the process, where a delivery hangs in what nothing else can end.
+    """
 
     home: Home
     site: Site
@@ -162,6 +165,7 @@ class Request(Value):
     fd: int
     now: float
     host: str
+    abandon: Callable[[Status], Never]
 
 
 class Account:
@@ -259,7 +263,10 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     message = account.message = Message(held)
     envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
     world = World(home, store, plan.settings, request.now)
-    verdict, account.answers = decide(program_of(plan, store), envelope, message, world.answer)
+    verdict, account.answers = alarm.watched(
+        lambda: decide(program_of(plan, store), envelope, message, world.answer),
+        lambda: _give_up(account, held),
+    )
     if isinstance(verdict, Status):
         return Outcome(verdict)
     account.verdict = verdict
@@ -273,6 +280,16 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
 
         account.notes.append(notice.tell(home, store, plan, request.host, request.now))
     return outcome
+
+
+def _give_up(account: Account, held: Held) -> None:
+    """End this process: time is up, and the evaluation hangs where no signal can end it."""
+    status = deferred("the delivery took too long: a pattern needs too much time for this message")
+    try:
+        held.remove()
+        account.tell(Outcome(status))
+    finally:
+        account.request.abandon(status)
 
 
 def _spool_directory(store: Store, home: Home) -> str | Status:

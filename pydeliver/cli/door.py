@@ -25,6 +25,7 @@ from pydeliver.system.spool import drain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Never
 
 STDIN = 0
 
@@ -90,6 +91,11 @@ def _say(line: str) -> None:
         pass
 
 
+def _abandon(status: Status) -> Never:
+    _say(status.line)
+    os._exit(status.exit_code)
+
+
 def _request(arguments: Sequence[str], environment: Mapping[str, str]) -> Request | Status:
     read = parse(arguments)
     if isinstance(read, Status):
@@ -111,7 +117,7 @@ def _request(arguments: Sequence[str], environment: Mapping[str, str]) -> Reques
         config,
         rules is not None,
     )
-    return Request(home, site, envelope, STDIN, time.time(), os.uname().nodename)
+    return Request(home, site, envelope, STDIN, time.time(), os.uname().nodename, _abandon)
 
 
 def _become(user: str | None, environment: Mapping[str, str], config: str) -> Home | Status:

@@ -7,6 +7,8 @@ signal-safety(7). `_signal` is what `signal` wraps, without the cost of `enum`.
 
 from __future__ import annotations
 
+import _thread
+
 from pydeliver.status import Status, deferred
 
 TYPE_CHECKING = False
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
     from types import FrameType
-    from typing import Never
+    from typing import Never, TypeVar
+
+    Done = TypeVar("Done")
 else:
     import _signal
 
@@ -26,6 +30,8 @@ _NAMES: dict[int, str] = {
     _signal.SIGALRM: "ALRM",
     _signal.SIGXCPU: "XCPU",
 }
+
+GRACE = 0.25  # seconds that a handler has to run in before somebody else looks after the time
 
 # Whose default would end a delivery too, and that ask for nothing.
 _DEAF_TO = (_signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGVTALRM, _signal.SIGPROF)
@@ -73,6 +79,32 @@ def hold() -> None:
 def release() -> None:
     """Let the signals through again; one that came meanwhile is raised here."""
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, list(_NAMES))
+
+
+def watched(do: Callable[[], Done], give_up: Callable[[], object]) -> Done:
+    """Call `do`; where it does not end in time and no handler can run, have `give_up` called by another thread.
+
+    Handlers run between two steps of Python, so not while a search by RE2 takes minutes. `give_up` must end the
+    process: what `do` would return then is never returned. `guard` says how much time there is.
+    """
+    left = _signal.getitimer(_signal.ITIMER_REAL)[0]
+    if not left:
+        return do()
+    ended, last_word = _thread.allocate_lock(), _thread.allocate_lock()
+
+    def watch() -> None:
+        if not ended.acquire(timeout=left + GRACE) and last_word.acquire(blocking=False):
+            give_up()
+
+    ended.acquire()
+    try:
+        hold()  # the thread is to take no signal: Python would raise it here, also while it is held off here
+        _thread.start_new_thread(watch, ())
+        release()
+        return do()
+    finally:
+        last_word.acquire()  # for ever, where the thread has it
+        ended.release()
 
 
 def within(seconds: float, do: Callable[[], None]) -> None:

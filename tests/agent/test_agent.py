@@ -47,7 +47,9 @@ def send(user: Home, message: bytes = MESSAGE, envelope: Envelope | None = None)
     source.write_bytes(message)
     fd = os.open(source, os.O_RDONLY)
     try:
-        return deliver(Request(user, site_of(user), envelope or Envelope("a@b.example"), fd, time.time(), "host"))
+        return deliver(
+            Request(user, site_of(user), envelope or Envelope("a@b.example"), fd, time.time(), "host", os._exit)
+        )
     finally:
         os.close(fd)
 
@@ -162,7 +164,7 @@ def test_many_deliveries_at_once_tell_one_notice(user: Home) -> None:
                 place = Path(user.path) / f"stdin{os.getpid()}"
                 place.write_bytes(MESSAGE)
                 fd = os.open(place, os.O_RDONLY)
-                request = Request(user, site_of(user), Envelope("a@b.example"), fd, time.time(), "host")
+                request = Request(user, site_of(user), Envelope("a@b.example"), fd, time.time(), "host", os._exit)
                 code = deliver(request).exit_code
             finally:
                 os._exit(code)

@@ -74,7 +74,7 @@ def test_no_sender_writes_a_header_field_or_a_line_of_the_log(tmp_path: Path) ->
         source.write_bytes(b"".join([b"%s: %s\n" % field for field in fields]) + b"\nbody\n")
         envelope = Envelope(text(choose), text(choose), text(choose), text(choose), queue_id=text(choose))
         fd = os.open(source, os.O_RDONLY)
-        assert deliver(Request(home, Site(home.rules, "/nonexistent"), envelope, fd, time.time(), "host")).ok
+        assert deliver(Request(home, Site(home.rules, "/nonexistent"), envelope, fd, time.time(), "host", os._exit)).ok
         os.close(fd)
 
     stored = [path for part in ("new", "cur") for path in (tmp_path / "Maildir").rglob(f"{part}/*")]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import time
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pydeliver.system import alarm
+from pydeliver.vocabulary.operator import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,3 +156,61 @@ def test_what_hangs_after_a_commit_is_ended_however_often_it_hangs() -> None:
         return 2
 
     assert exit_code(work) == 42
+
+
+def test_what_no_handler_can_end_is_given_up() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        search = pattern(r"(\pL|\pN|[^q]){1000}q", exactly=True).search
+        text = "".join(Random(1).choices("ab", k=1_000_000))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        return 2 if alarm.watched(lambda: search(text), lambda: os._exit(42)) else 3  # takes half a minute
+
+    assert exit_code(work) == 42
+
+
+def test_what_ends_in_time_is_not_given_up() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        done = alarm.watched(lambda: 7, lambda: os._exit(42))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        time.sleep(2 * alarm.GRACE)
+        return done
+
+    assert exit_code(work) == 7
+
+
+def test_what_a_handler_can_end_is_not_given_up() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            return alarm.watched(lambda: pause_until_signal() or 2, lambda: os._exit(42))
+        finally:
+            time.sleep(2 * alarm.GRACE)
+
+    assert exit_code(work) == 75
+
+
+def test_a_signal_that_is_held_off_does_not_come_through_the_watching_thread() -> None:
+    def work() -> int:
+        alarm.guard(300)
+
+        def held() -> int:
+            alarm.hold()
+            for _ in range(100):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return 7
+
+        return alarm.watched(held, lambda: os._exit(42))
+
+    assert exit_code(work) == 7
+
+
+def test_without_a_limit_nobody_watches() -> None:
+    def work() -> int:
+        alarm.guard(0)
+        return alarm.watched(_thread._count, lambda: os._exit(42))
+
+    assert exit_code(work) == 0
