@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Step = Callable[[Draft, list["Traced"]], bool]
     # A node of the plan that was reached, and what came of it: for a test None is unknown, an action is always True.
-    Traced = tuple[Node, bool | None]
+    Traced = tuple[Node, bool | str | None]
     Given = dict[tuple[str, Any], Any]
 
 KEEP, DELIVER, DISCARD, REJECT, DEFER = "keep", "deliver", "discard", "reject", "defer"
@@ -158,8 +158,8 @@ class Program:
 
         def step(draft: Draft, trace: list[Traced]) -> bool:
             draft.rule, draft.line, draft.file = rule, line, file
-            action.decide(draft, tuple([operand(draft.facts) for operand in operands]))
-            trace.append((node, True))
+            told = action.decide(draft, tuple([operand(draft.facts) for operand in operands]))
+            trace.append((node, told or True))
             return action.final
 
         return step

@@ -30,12 +30,21 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file: its name, and its size in bytes or the names of the files that it, a zip archive, holds."""
+
+    name: str
+    size: int = 0
+    holding: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """A message in its parts: header fields in order, the text, attachments as (name, bytes)."""
+    """A message in its parts: header fields in order, the text, attachments."""
 
     fields: tuple[tuple[str, str | Moment], ...] = ()
     body: str = ""
-    attachments: tuple[tuple[str, int], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ class Letters(Texts):
     def _letter(self, block: tree.Block) -> Letter:
         fields: list[tuple[str, str | Moment]] = []
         bodies: list[str] = []
-        attachments: list[tuple[str, int]] = []
+        attachments: list[Attachment] = []
         for entry in block.statements:
             words = flat(entry.words) if isinstance(entry, tree.Command) and entry.block is None else ()
             head = words[0].dotted if words and isinstance(words[0], tree.Name) else ""
@@ -168,16 +177,20 @@ class Letters(Texts):
         name, text = self._field_name(operands[0]), self._text(operands[1])
         return [] if name is None or text is None else [(name, text)]
 
-    def _attachment(self, entry: tree.Command, words: tuple[tree.Value, ...]) -> list[tuple[str, int]]:
+    def _attachment(self, entry: tree.Command, words: tuple[tree.Value, ...]) -> list[Attachment]:
+        if packed := operands_of("attachment NAME holding NAMES", words, entry):
+            name, holding = self._text(packed[0]), self._texts(packed[1])
+            return [] if name is None or holding is None else [Attachment(name, holding=holding)]
         sized = operands_of("attachment NAME SIZE", words, entry)
         operands = sized or operands_of("attachment NAME", words, entry)
         size = sized[1] if sized else tree.Number(entry.span, 0)
         factor = SIZES.get(size.unit.lower()) if isinstance(size, tree.Quantity) else 0
         if operands is None or factor is None or not isinstance(size, tree.Quantity | tree.Number):
-            self._wrong(entry, "bad-message", 'write `attachment "name.pdf"` or `attachment "name.pdf" 3 MB`')
+            said = 'write `attachment "a.pdf"`, `attachment "a.pdf" 3 MB` or `attachment "a.zip" holding "b", "c"`'
+            self._wrong(entry, "bad-message", said)
             return []
         number = int(size.value * factor)
         if not 0 <= number <= MOST_ATTACHED:
             self._wrong(size, "bad-message", f"an attachment has at most {MOST_ATTACHED >> 20} MB here")
         name = self._text(operands[0])
-        return [] if name is None else [(name, number)]
+        return [] if name is None else [Attachment(name, number)]

@@ -26,9 +26,7 @@ META_BYTES = 1_024  # of an HTML page are searched for its charset (WHATWG HTML,
 
 HTML = ("text/html", "application/xhtml+xml")
 
-# Nothing is seen of these: where a word may break, marks of direction. Joiners are seen, they shape letters.
-_UNSEEN = "\xad\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
-_UNSEEN += "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_UNSEEN = words.UNSEEN + "\u202d\u202e"  # the latter two turn letters round
 _BREAKS = "\x85\u2028\u2029"
 _BLANKS = "\t\v\f\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _ASCII = dict.fromkeys([*range(10), *range(11, 32), 127], words.UNDECODABLE) | dict.fromkeys(b"\t\v\f", " ")

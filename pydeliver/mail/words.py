@@ -119,13 +119,21 @@ CHARSETS = {
     "cp950": "cp950",
 }
 
+# Nothing is seen of these: where a word may break, marks of direction. Joiners are seen, they shape letters.
+UNSEEN = "\xad\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
+_WITHOUT_UNSEEN = str.maketrans("", "", UNSEEN)
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029], UNDECODABLE)  # line separators among them
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def decode(raw: bytes) -> str:
-    """A header value unfolded, decoded, in form C, every run of white space one space, none at the ends."""
+    """A header value unfolded, decoded, in form C, every run of white space one space, none at the ends.
+
+    What is not seen is left out, but what turns the direction of letters by force: that changes what is seen.
+    """
     text = _with_words(raw) if b"=?" in raw else _eight_bit(raw)
+    if not text.isascii():
+        text = text.translate(_WITHOUT_UNSEEN)
     return visible(" ".join(text.split()))
 
 

@@ -2,7 +2,8 @@
 
 `bind` turns one comparison of a plan into a function of `Facts` that answers True, False or None (unknown).
 A field with many values matches if any value does, a list on the right if any item does. Every operator is
-linear in the text it looks at: patterns run on RE2, globs are cut at their stars.
+linear in the text it looks at: patterns run on RE2, globs are cut at their stars. For a pattern a text has lines; for
+every other operator a line break is a space, so that a phrase is found wherever a mail program broke the line.
 Negation is not here: `F not OP x` is exactly `not (F OP x)`.
 
 Operands as a plan holds them, told apart by their first item:
@@ -97,6 +98,8 @@ def bind(
         texts = facts.strings(field, argument, whole, folded)
         if texts is None:
             return None
+        if not folded:
+            texts = in_one_line(texts)
         for each in tests:
             if each(texts):
                 return True
@@ -161,7 +164,11 @@ def _asked(
 
         def against_field(facts: Facts, texts: tuple[str, ...]) -> bool | None:
             wanted = facts.strings(other, argument, whole and other.kind != ADDRESS, folded)
-            return None if wanted is None else bool(wanted) and compare(wanted)(texts)
+            if wanted is None:
+                return None
+            if other.reaches is not None:
+                texts = (*texts, *other.reaches(facts, texts))
+            return bool(wanted) and compare(in_one_line(wanted))(texts)
 
         return against_field
     shown = render(operand[1])
@@ -174,6 +181,10 @@ def _asked(
         return compare((fold(text) if folded else text,))(texts)
 
     return against_text
+
+
+def in_one_line(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([text.replace("\n", " ") if "\n" in text else text for text in texts])
 
 
 def literal(text: str, kind: str, operator: str) -> Operand:
@@ -315,6 +326,8 @@ def counted(
         texts = facts.strings(field, argument, True, operator == CONTAINS and not exactly)
         if texts is None:
             return None
+        if literals:
+            texts = in_one_line(texts)
         if operator == MATCHES and not patterns:
             patterns.extend([pattern(operand[1], exactly) for operand in operands])
         found = sum([text.count(piece) for text in texts for piece in literals])

@@ -18,11 +18,12 @@ def _score(facts: Facts, _argument: Any) -> tuple[float]:
     return (facts.score,)
 
 
-def _add(draft: Draft, operands: tuple[Any, ...]) -> None:
+def _add(draft: Draft, operands: tuple[Any, ...]) -> str:
     """`operands` are the amount, the most that all of it may come to, and how often, None if unknown."""
     amount, most, times = operands
-    added = amount * (times or 0)
-    draft.facts.add(min(max(added, -most), most))
+    added = min(max(amount * (times or 0), -most), most)
+    draft.facts.add(added)
+    return f"{added:+g}, now {draft.facts.score:g}"
 
 
 WORDS = (

@@ -72,6 +72,15 @@ def me(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
     return tuple(dict.fromkeys(found)) or _unsaid(facts)
 
 
+def _without_detail(facts: Facts, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Mail to robin+shop@example.net is to robin@example.net."""
+    found = []
+    for text in texts:
+        local, at, domain = text.rpartition("@")
+        found.append(f"{split_detail(local, facts.settings['subaddress'])[0]}{at}{domain}")
+    return tuple(found)
+
+
 def _argument(facts: Facts, name: str) -> tuple[str, ...] | None:
     found = facts.envelope.arguments.get(name)
     return _unsaid(facts) if found is None else (words.visible(found),)
@@ -98,7 +107,15 @@ WORDS = (
         'envelope.original-to is "sales@example.org"',
         False,
     ),
-    Field("me", ADDRESS, me, "your own addresses: `set me`, else those the message was sent to", "to is me", True),
+    Field(
+        "me",
+        ADDRESS,
+        me,
+        "your own addresses, with any detail: `set me`, else those the message was sent to",
+        "to is me",
+        True,
+        reaches=_without_detail,
+    ),
     Field(
         "arg",
         TEXT,

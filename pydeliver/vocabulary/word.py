@@ -139,7 +139,10 @@ class Facts:
         self._values.pop(("score", "", self.part), None)
 
     def strings(self, field: Field, argument: Any, whole: bool, folded: bool) -> tuple[str, ...] | None:
-        """The values as text: `whole` as a person sees them, else the part that identifies; `folded` without case."""
+        """The values as text: `whole` as a person sees them, else the part that identifies.
+
+        `folded` ignores case and where lines end.
+        """
         key = (field.name, argument, self.part, whole, folded)
         try:
             return self._strings[key]
@@ -149,7 +152,7 @@ class Facts:
         if values is None:
             return None
         shown = tuple([shown_as(field.kind, value, whole) for value in values])
-        found = self._strings[key] = tuple([fold(text) for text in shown]) if folded else shown
+        found = self._strings[key] = tuple([fold(text).replace("\n", " ") for text in shown]) if folded else shown
         return found
 
 
@@ -220,6 +223,8 @@ class Field(Value):
     choices: tuple[str, ...] = ()
     digits: int = 0  # as a text a number has at least so many digits: `{now.month}` is 03
     apply: Callable[[str, int], str] | None = None  # what a function makes of one text and its number
+    # On the right of an operator: what else counts as the texts on the left.
+    reaches: Callable[[Facts, tuple[str, ...]], tuple[str, ...]] | None = None
     parts: Callable[[Facts], int] | None = None  # how many there are for `any … where` to go through
 
 
@@ -227,13 +232,14 @@ class Action(Value):
     """Something a rule does. `forms` are the ways to write it: lower-case words stand for themselves, and
 
     TEXT is a text with values in it, NAME a header field's name, MAILBOXES one or more mailbox names,
-    FLAGS one or more of `choices`, LABELS one or more keywords. `decide(draft, operands)` gets them in order.
+    FLAGS one or more of `choices`, LABELS one or more keywords. `decide(draft, operands)` gets them in order, and
+    may give a word for the trace on what came of it.
     `final`: the evaluation ends here.
     """
 
     name: str
     forms: tuple[str, ...]
-    decide: Callable[[Draft, tuple[Any, ...]], None]
+    decide: Callable[[Draft, tuple[Any, ...]], str | None]
     about: str
     example: str
     final: bool = False

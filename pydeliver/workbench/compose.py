@@ -12,7 +12,9 @@ from collections.abc import Callable
 from datetime import datetime
 from email.header import Header
 from email.utils import encode_rfc2231, format_datetime
+from io import BytesIO
 from mimetypes import MimeTypes
+from zipfile import ZipFile, ZipInfo
 
 from pydeliver.language.letters import ADDRESSES, HEADERS, Letter, Moment
 
@@ -45,16 +47,25 @@ def _mixed(letter: Letter) -> bytes:
     """The text, if there is one, and the attachments behind it."""
     table = MimeTypes(filenames=())  # Python's own table, which is the same on every machine
     parts = [_head(_PLAIN) + letter.body.encode()] if letter.body else []
-    for name, size in letter.attachments:
-        label = table.guess_type(name)[0] or "application/octet-stream"
+    for one in letter.attachments:
+        label = table.guess_type(one.name)[0] or "application/octet-stream"
         head = (
             ("Content-Type", label),
-            ("Content-Disposition", f"attachment; {_parameter(name)}"),
+            ("Content-Disposition", f"attachment; {_parameter(one.name)}"),
             ("Content-Transfer-Encoding", "base64"),
         )
-        parts.append(_head(head) + encodebytes(bytes(size)))
+        parts.append(_head(head) + encodebytes(_archive(one.holding) if one.holding else bytes(one.size)))
     mark = f"--{BOUNDARY}".encode()
     return b"".join([mark + b"\n" + part + b"\n" for part in parts]) + mark + b"--\n"
+
+
+def _archive(names: tuple[str, ...]) -> bytes:
+    """A zip archive of empty files."""
+    data = BytesIO()
+    with ZipFile(data, "w") as archive:
+        for name in names:
+            archive.writestr(ZipInfo(name), b"")
+    return data.getvalue()
 
 
 def _parameter(name: str) -> str:

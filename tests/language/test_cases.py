@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import pydeliver.language
 from pydeliver.language.cases import Case, Expectation, Given
-from pydeliver.language.letters import Letter, Moment, Raw, Stored
+from pydeliver.language.letters import Attachment, Letter, Moment, Raw, Stored
 from pydeliver.language.load import Compiled, compile_rules
 from pydeliver.language.parse import parse
 from pydeliver.language.printer import print_rules
@@ -60,7 +60,7 @@ message { header "X A" = "b" }; expect keep | message { header "X-A" = "b" }; ex
 message { body "a"; body "b" }; expect keep | message { body "a"; subject "b" }; expect keep
     32+8 bad-message: a message has one `body`
 message { attachment "a" 3 days }; expect keep | message { attachment "a" 3 KB }; expect keep
-    22+21 bad-message: write `attachment "name.pdf"` or `attachment "name.pdf" 3 MB`
+    22+21 bad-message: write `attachment "a.pdf"`, `attachment "a.pdf" 3 MB` or `attachment "a.zip" holding "b", "c"`
 message { attachment "a" 200 MB }; expect keep | message { attachment "a" 100 MB }; expect keep
     37+6 bad-message: an attachment has at most 100 MB here
 message {}; given; expect keep | message {}; given size = 3; expect keep
@@ -245,6 +245,7 @@ def test_a_message_is_fields_in_order_a_text_and_attachments() -> None:
             Two.
             \"\"\"
         attachment "a.pdf"; attachment "b.zip" 1.5 KB
+        attachment "c.zip" holding "d.exe", "e/f.txt"; attachment "g.zip" holding "h"
     }
     expect keep"""
     fields = (
@@ -254,7 +255,13 @@ def test_a_message_is_fields_in_order_a_text_and_attachments() -> None:
         ("x-a", "2"),
         ("date", Moment(2026, 5, 1, 630)),
     )
-    made = Letter(fields, "One.\n\nTwo.\n", (("a.pdf", 0), ("b.zip", 1536)))
+    attachments = (
+        Attachment("a.pdf"),
+        Attachment("b.zip", 1536),
+        Attachment("c.zip", holding=("d.exe", "e/f.txt")),
+        Attachment("g.zip", holding=("h",)),
+    )
+    made = Letter(fields, "One.\n\nTwo.\n", attachments)
     assert case(inside, 'let boss = "Boss <boss@example.com>"\n').message == made
 
 

@@ -51,6 +51,13 @@ def test_what_nobody_knows_adds_nothing() -> None:
     assert score(rules, MESSAGE, World(list=None)) == "1"
 
 
+def test_the_trace_says_what_came_of_it() -> None:
+    verdict = judge(
+        'score += 2\nscore += 0.5 at most 1 per subject matches /win/\nscore += 1 per subject contains "?"\n', MESSAGE
+    )
+    assert [told for _, told in verdict.trace] == ["+2, now 2", "+1, now 3", "+0, now 3"]
+
+
 def test_every_message_begins_at_nothing() -> None:
     assert [score("score += 3"), score("score += 3")] == ["3", "3"]
 

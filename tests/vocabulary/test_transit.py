@@ -90,6 +90,15 @@ def test_set_me_goes_before_everything_else() -> None:
     assert boxes(judged(made, to("ME@own.example"), World(), Envelope())) == ["me"]
 
 
+def test_an_address_with_a_detail_is_mine_too() -> None:
+    made = plan('set me = "me@own.example"\nif to is me { file "me" }\nif to in me { file "in" }\n')
+    assert boxes(judged(made, to("Me <ME+shop@own.example>"), World(), Envelope())) == ["me"]
+    for other in ("me+shop@other.example", "meme+shop@own.example", "shop+me@own.example"):
+        assert boxes(judged(made, to(other), World(), Envelope())) == ["INBOX"]
+    assert boxes(judged(made, to("me-shop@own.example"), World(), Envelope())) == ["INBOX"]
+    assert me(to("me-shop@own.example"), {"me": ("me@own.example",), "subaddress": "-"})
+
+
 def test_an_environment_variable_that_is_not_there_is_absent() -> None:
     made = plan('if env.EXT exists { file "there" }\n', variables=("EXT",))
     assert boxes(judged(made, b"\n", World(), Envelope(environment={"EXT": ""}))) == ["there"]

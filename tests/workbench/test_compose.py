@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import email
 import email.policy
+import io
+import zipfile
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydeliver.language.letters import Letter, Moment
+from pydeliver.language.letters import Attachment, Letter, Moment
 from pydeliver.mail.message import Message
 from pydeliver.workbench.compose import composed
 
@@ -19,7 +21,7 @@ def local(moment: Moment) -> datetime:
     return datetime(moment.year, moment.month, moment.day, *divmod(moment.minute, 60), tzinfo=UTC)
 
 
-def made(*fields: tuple[str, str | Moment], body: str = "", attachments: tuple[tuple[str, int], ...] = ()) -> bytes:
+def made(*fields: tuple[str, str | Moment], body: str = "", attachments: tuple[Attachment, ...] = ()) -> bytes:
     return composed(Letter(fields, body, attachments), local)
 
 
@@ -71,9 +73,8 @@ def test_addresses_are_read_back_name_by_name(written: str) -> None:
 
 
 def test_attachments_stand_behind_the_text_with_their_names_and_sizes() -> None:
-    data = made(
-        ("subject", "x"), body="grüße\n", attachments=(("a.pdf", 3), ('übung "1".zip', 100_000), ('b"\\.xyz', 0))
-    )
+    attachments = (Attachment("a.pdf", 3), Attachment('übung "1".zip', 100_000), Attachment('b"\\.xyz'))
+    data = made(("subject", "x"), body="grüße\n", attachments=attachments)
     read = email.message_from_bytes(data, policy=email.policy.default)
     text, *attached = read.iter_parts()  # type: ignore[attr-defined]
     assert text.get_content() == "grüße\n"
@@ -85,5 +86,12 @@ def test_attachments_stand_behind_the_text_with_their_names_and_sizes() -> None:
 
 
 def test_a_message_may_be_nothing_but_an_attachment() -> None:
-    read = email.message_from_bytes(made(attachments=(("a.pdf", 1),)), policy=email.policy.default)
+    read = email.message_from_bytes(made(attachments=(Attachment("a.pdf", 1),)), policy=email.policy.default)
     assert [one.get_filename() for one in read.iter_parts()] == ["a.pdf"]  # type: ignore[attr-defined]
+
+
+def test_an_archive_holds_the_files_that_are_named() -> None:
+    one = Message.of(made(attachments=(Attachment("a.zip", holding=("b.exe", "ü/c.txt")),)))
+    (part,) = one.attachments()
+    with zipfile.ZipFile(io.BytesIO(part.decoded(10_000))) as archive:
+        assert archive.namelist() == ["b.exe", "ü/c.txt"]
