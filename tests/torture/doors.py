@@ -32,8 +32,10 @@ from tests.torture.rule_files import rule_file
 PART = "doors"
 SAMPLES, RULE_FILES = 4, 500  # each with MESSAGES messages
 MESSAGES = 20
-THOROUGH = 50  # rule files that meet ALL_MESSAGES
+THOROUGH = 50  # rule files that meet ALL_MESSAGES, so many AT_ONCE
 ALL_MESSAGES = 1000
+AT_ONCE = 100
+WORKERS = 2 * JOBS  # deliveries wait for the disk
 SENDERS = ("jo@example.org", "", "debian-user-bounces@lists.debian.org")
 RECIPIENT = "robin+shop@example.net"
 LIAR = "mallory@example.com"
@@ -49,6 +51,8 @@ EFFECTS = (
 ).split()
 # Reading; the program itself; the C library's question after a name service, which it asks of a socket.
 HARMLESS = re.compile(r"O_RDONLY|/dev/null|^\d+ +execve\(.*= 0$|/nscd/socket")
+
+Task = tuple[int, int, int]
 
 
 @dataclass
@@ -137,7 +141,7 @@ def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
     drawn = bench.chance(PART).sample(paths, ALL_MESSAGES)
     with ExitStack() as stack:
         free: queue.Queue[Visitor] = queue.Queue()
-        for number in range(JOBS):
+        for number in range(WORKERS):
             name = stack.enter_context(new_user(f"visitor{os.getpid()}{number}"))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.site.folder)))
             folder.chmod(0o755)
@@ -145,49 +149,49 @@ def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
             subprocess.run(["usermod", "--home", home.path, name], check=True)
             free.put(Visitor(bench.site.installation, home, name))
 
-        def play(task: tuple[int, int]) -> None:
+        def play(task: Task) -> None:
             visitor = free.get()
             try:
                 meet(bench, visitor, agent, task, drawn, rehearsals, deliveries)
             finally:
                 free.put(visitor)
 
-        with ThreadPoolExecutor(JOBS) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             for done in [pool.submit(play, task) for task in tasks(bench, agent)]:
                 done.result()
     yield rehearsals
     yield deliveries
 
 
-def tasks(bench: Bench, agent: str) -> list[tuple[int, int]]:
-    """Rule files by number, each with where in the messages to begin."""
+def tasks(bench: Bench, agent: str) -> list[Task]:
+    """Rule files by number, each with where in the messages to begin, and how many to take."""
     count = bench.size(agent, SAMPLES, RULE_FILES)
     thorough = THOROUGH if bench.goes_all_the_way(agent) else 0
-    every = [(number, start) for number in range(thorough) for start in range(0, ALL_MESSAGES, MESSAGES)]
-    return every + [(number, number * MESSAGES % ALL_MESSAGES) for number in range(thorough, count)]
+    every = [(number, start, AT_ONCE) for number in range(thorough) for start in range(0, ALL_MESSAGES, AT_ONCE)]
+    return every + [(number, number * MESSAGES % ALL_MESSAGES, MESSAGES) for number in range(thorough, count)]
 
 
 def meet(
     bench: Bench,
     visitor: Visitor,
     agent: str,
-    task: tuple[int, int],
+    task: Task,
     paths: list[Path],
     rehearsals: Row,
     deliveries: Row,
 ) -> None:
-    """Let MESSAGES messages meet a rule file, through every door."""
-    number, start = task
+    """Let messages meet a rule file, through every door."""
+    number, start, many = task
     careless = agent == "careless"
     text = CAUGHT_BY * careless + rule_file(bench.chance(PART, str(number)))
     sender = SENDERS[number % len(SENDERS)]
     path = visitor.home.rules(text)
     os.utime(path, (rested := time.time() - 60, rested))  # nobody is writing it any more
-    messages = [FROM_LINE.sub(b"", one.read_bytes()) or b"\n" for one in paths[start : start + MESSAGES]]
+    messages = [FROM_LINE.sub(b"", one.read_bytes()) or b"\n" for one in paths[start : start + many]]
     files = [visitor.home.file(f"messages/{at}", message) for at, message in enumerate(messages)]
     visitor.deliver(messages[0], sender, as_root=False)  # so that grammar and rules are compiled
     said, effects = visitor.rehearse(files, sender, careless)
-    rehearsals.tell("rule files")
+    rehearsals.tell("rule files", not start or many == MESSAGES)
     for at, message in enumerate(messages):
         example = f"{text}{paths[start + at].name} from <{sender}>"
         left, log = visitor.deliver(message, sender, as_root=False)
