@@ -157,8 +157,12 @@ def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
                 free.put(visitor)
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            for done in [pool.submit(play, task) for task in tasks(bench, agent)]:
-                done.result()
+            try:
+                for done in [pool.submit(play, task) for task in tasks(bench, agent)]:
+                    done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # else all that was submitted would be played first
+                raise
     yield rehearsals
     yield deliveries
 
