@@ -37,12 +37,16 @@ ENVIRONMENT = (
 
 
 class Setting(Value):
-    """One key of the file: what it means, its default, and the values it may have (any text, when empty)."""
+    """One key of the file: what it means, its default, and the values it may have (any text, when empty).
+
+    `range` is that of a number: least, most, and what is counted.
+    """
 
     name: str
     about: str
     default: object
     choices: tuple[str, ...] = ()
+    range: tuple[int, int, str] = (0, 0, "")
 
 
 SETTINGS = (  # a dot in a name is a table of the file: `[rules]` with `before = …`
@@ -90,7 +94,28 @@ SETTINGS = (  # a dot in a name is a table of the file: `[rules]` with `before =
         "the names by which your mail servers sign Authentication-Results: believe those for auth.spf and the like",
         (),
     ),
-    Setting("time-limit", "seconds until a delivery gives up and asks for another try", TIME_LIMIT),
+    Setting(
+        "time-limit",
+        "seconds until a delivery gives up and asks for another try",
+        TIME_LIMIT,
+        range=(1, 900, "seconds"),
+    ),
+    Setting(
+        "quarantine-days",
+        "days for which what rules discard is kept back, unless the user sets it; 0 keeps nothing",
+        7,
+        range=(0, 365, "days"),
+    ),
+    Setting(
+        "quarantine-size",
+        "MB that a user's quarantine may take; what is oldest goes first",
+        200,
+        range=(1, 1_000_000, "MB"),
+    ),
+    Setting("program-time", "seconds that a program which a rule names may take", 60, range=(1, 600, "seconds")),
+    Setting("program-cpu", "seconds of the processor that it may take", 30, range=(1, 600, "seconds")),
+    Setting("program-output", "MB that it may write", 200, range=(1, 10_000, "MB")),
+    Setting("program-path", "the directories in which it is looked for", "/usr/local/bin:/usr/bin:/bin"),
     Setting(
         "policy",
         "what the rules of users may do: all, or nothing outside of their mailboxes and no programs",
@@ -159,8 +184,9 @@ def _problem(setting: Setting, value: object) -> str:
     if isinstance(setting.default, bool):
         return "" if isinstance(value, bool) else "it is true or false"
     if isinstance(setting.default, int):
-        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 900
-        return "" if whole else "it is a number of seconds from 1 to 900"
+        least, most, unit = setting.range
+        whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        return "" if whole else f"it is a number of {unit} from {least} to {most}"
     if isinstance(setting.default, tuple):
         listed = isinstance(value, list) and all([isinstance(item, str) for item in value])
         return "" if listed else "it is a list of texts"

@@ -11,6 +11,7 @@ the message judges it by today's rules and leaves out what was done.
 
 from __future__ import annotations
 
+import time
 from _blake2 import blake2b
 
 from pydeliver.mail.message import Message
@@ -20,34 +21,44 @@ from pydeliver.mailbox.names import INBOX, MAILDIR, MBOX, locate
 from pydeliver.status import Status, Value, deferred, refused, stored
 from pydeliver.system import alarm
 from pydeliver.system.disk import failure
-from pydeliver.verdict import DEFER, DISCARD, REJECT
+from pydeliver.verdict import DEFER, DELIVER, DISCARD, REJECT, Delivery
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from pydeliver.mail.envelope import Envelope
     from pydeliver.mailbox.journal import Record
     from pydeliver.mailbox.names import Location, Store
+    from pydeliver.memory.ledger import Ledger
     from pydeliver.system.spool import Held
-    from pydeliver.verdict import Delivery, Verdict
+    from pydeliver.verdict import Verdict
 
     Prepared = Any  # of one of the formats: they have one face
+    # A place, what goes there, and how that is made of the message and the keywords that the place can't hold.
+    Wanted = tuple[Location, Delivery, Callable[[Message, Delivery, tuple[str, ...]], Iterable[bytes]]]
 
+SWEEP_PATIENCE = 2.0  # seconds that clearing the quarantine may take
+RULE_NAME = 200  # characters of a rule's name in a field
+PROGRAM = "program"  # begins the journal's record of a program that has taken the message
+TRY_AGAIN = 75  # what a program ends with that wants another try: EX_TEMPFAIL, sysexits(3)
 _KEY_BYTES = 16
 
 
 class Outcome(Value):
     """How it went, the files that the message was put into, and what was put right on the way.
 
-    `finish` is the last thing to do before the answer is given: until then a retry is known for one.
+    `finish` is the last thing to do before the answer is given: until then a retry is known for one. `changed`: nothing
+    was done, and the message is to be judged anew; so where pipes have `failed` for which the rules say what holds.
     """
 
     status: Status
     files: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
     unfinished: Journal | Prepared | None = None
+    changed: bool = False
+    failed: tuple[tuple[tuple[str, ...], str], ...] = ()
 
     def finish(self) -> None:
         if self.unfinished is not None:
@@ -55,7 +66,11 @@ class Outcome(Value):
 
 
 class Work(Value):
-    """One message to be put into mailboxes, and the circumstances; `state` is the user's state directory."""
+    """One message to be put into mailboxes, and the circumstances.
+
+    `state` is the user's state directory, `files` are the rule files as the verdict numbers them. `pipe` runs a program
+    and says how it ended, or gives a status where it could not be run at all.
+    """
 
     message: Message
     held: Held
@@ -64,6 +79,8 @@ class Work(Value):
     state: str
     host: str
     now: float
+    files: tuple[str, ...] = ()
+    pipe: Callable[[tuple[str, ...], int, Iterable[bytes]], Any] | None = None
 
     @property
     def key(self) -> str:
@@ -76,13 +93,18 @@ class Work(Value):
         return seal.hexdigest()
 
 
-def execute(verdict: Verdict, work: Work) -> Outcome:
-    """Do what the verdict says. Raises `alarm.Interrupted` with nothing done."""
+def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outcome:
+    """Do what the verdict says, and note its events in the ledger. Raises `alarm.Interrupted` with nothing done.
+
+    `changed`, with nothing done, where what the verdict goes by is no longer true in the ledger.
+    """
     if verdict.outcome == REJECT:
         return Outcome(refused(verdict.text))
     if verdict.outcome == DEFER:
         return Outcome(deferred(verdict.text, "4.7.1"))
-    wanted = _destinations(verdict, work.store)
+    if verdict.outcome == DELIVER and not verdict.deliveries:
+        return Outcome(deferred("the rules deliver to no place at all", "4.3.5"))  # not stored is never success
+    wanted = _destinations(verdict, work)
     if isinstance(wanted, Status):
         return Outcome(wanted)
     directory = f"{work.state}/journal"
@@ -92,17 +114,28 @@ def execute(verdict: Verdict, work: Work) -> Outcome:
         return Outcome(left_over)
     done, recovered = left_over
     wanted = _without(wanted, done)
-    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR
-    journal = unfinished or (Journal(directory, work.key) if wanted and not alone else None)
+    pipes = [one for one in verdict.deliveries if one.argv]
+    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR and not pipes
+    journal = unfinished or (Journal(directory, work.key) if (wanted or pipes) and not alone else None)
     prepared: list[Prepared] = []
     try:
-        for location, delivery in wanted:
-            one = _prepare(location, delivery, work, prepared, "" if journal else work.key)
+        for each in wanted:
+            one = _prepare(each, work, prepared, "" if journal else work.key)
             if isinstance(one, Status):
                 return Outcome(_undone(prepared, one))
             prepared.append(one)
+        if pipes and journal is not None and (stopped := _piped(pipes, work, journal, done)) is not None:
+            _undone(prepared, stopped.status)
+            return stopped
+        if ledger is not None:
+            begun = ledger.begin([(one.kind, one.key, one.seconds, one.every) for one in verdict.events])
+            if begun is not True:
+                status = _undone(prepared, begun or deferred("too many deliveries at once change what is remembered"))
+                return Outcome(status, changed=begun is False)
         alarm.hold()
         status = _decided(prepared, done, journal)
+        if ledger is not None and status.ok and (problem := ledger.commit()) is not None:
+            status = _undone(prepared, problem, journal, done)
     except BaseException:
         _undone(prepared, deferred("interrupted"))
         raise
@@ -114,6 +147,7 @@ def execute(verdict: Verdict, work: Work) -> Outcome:
             one.close()
     if status.ok and verdict.outcome == DISCARD:
         status = stored("discarded")
+        recovered += _swept(work, files)
     return Outcome(status, files, tuple(recovered), last if status.ok else None)
 
 
@@ -125,7 +159,7 @@ def _left_over(journal: Journal) -> tuple[list[Record], list[str]] | Status:
     old = journals.sweep(journal.directory)
     recovered = [f"gave up {len(old)} unfinished deliveries that nobody tried again"] if old else []
     records = journal.read()
-    found = [(one, _format(str(one[0])).was_done(one)) for one in records]
+    found = [(one, one[0] == PROGRAM or _format(str(one[0])).was_done(one)) for one in records]
     unknown = [str(one[1]) for one, answer in found if answer is None]
     if unknown:
         return deferred(f"an earlier try was cut short, and {unknown[0]} can't be asked how far it came", "4.3.0")
@@ -141,36 +175,78 @@ def _format(name: str) -> Any:
     return __import__(f"pydeliver.mailbox.{module}", fromlist=("prepare",))
 
 
-def _destinations(verdict: Verdict, store: Store) -> list[tuple[Location, Delivery]] | Status:
+def _destinations(verdict: Verdict, work: Work) -> list[Wanted] | Status:
     """Where each delivery goes, each place in each form once. Locked mailboxes come last, and all in one order, so that
 
     two deliveries never wait for each other.
     """
-    found: dict[tuple[object, ...], tuple[Location, Delivery]] = {}
-    for delivery in verdict.deliveries:
-        location = locate(store, delivery.mailbox)
+    found: dict[tuple[object, ...], Wanted] = {}
+    for delivery in [one for one in verdict.deliveries if not one.argv]:
+        location = locate(work.store, delivery.mailbox)
         if isinstance(location, Status):
             return location
-        found.setdefault((location.path, *delivery.form[1:]), (location, delivery))
+        form = formed_for_mbox if location.format == MBOX else formed
+        found.setdefault((location.path, *delivery.form[1:]), (location, delivery, form))
+    if verdict.outcome == DISCARD and not verdict.for_good and work.store.kept_seconds:
+        kept = _kept_back(verdict, work)
+        if isinstance(kept, Status):
+            return kept
+        found[()] = kept
     return sorted(found.values(), key=lambda one: (one[0].format == MBOX, one[0].path if one[0].format == MBOX else ""))
 
 
-def _without(wanted: list[tuple[Location, Delivery]], done: list[Record]) -> list[tuple[Location, Delivery]]:
+def _kept_back(verdict: Verdict, work: Work) -> Wanted | Status:
+    """The way of a discarded message into the quarantine: as received, and on top of it why and when."""
+    from pydeliver.mail import discarded
+    from pydeliver.mailbox import quarantine
+
+    try:
+        place = quarantine.place(work.store, work.state)
+    except OSError as error:
+        return failure(error, "the quarantine")
+    line = f"{work.files[verdict.file].rpartition('/')[2] if work.files else 'rules'}:{verdict.line}"
+    why = f'by rule "{verdict.rule[:RULE_NAME]}", {line}' if verdict.rule else f"by {line}"
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(work.now))
+    largest = min(quarantine.LARGEST, work.store.kept_bytes)
+    return place, Delivery(place.name), lambda message, *_: discarded.kept(message, when, why, largest)
+
+
+def _swept(work: Work, spared: tuple[str, ...]) -> list[str]:
+    """Remove from the quarantine what has to leave it. Returns notes for the log; the answer is known, and waits for
+
+    nothing that takes long.
+    """
+    from pydeliver.mailbox import quarantine
+
+    store, notes = work.store, [""]
+
+    def sweep() -> None:
+        notes[0] = quarantine.sweep(work.state, store.kept_seconds, store.kept_bytes, work.now, spared)
+
+    try:
+        alarm.within(SWEEP_PATIENCE, sweep)
+    except alarm.Interrupted:
+        notes[0] = "clearing the quarantine took too long, and goes on with the next discard"
+    except Exception as error:  # noqa: BLE001 - the message is stored, and nothing here may change the answer
+        notes[0] = f"the quarantine can't be cleared: {error!r}"
+    return [note for note in notes if note]
+
+
+def _without(wanted: list[Wanted], done: list[Record]) -> list[Wanted]:
     """What is left of the destinations when those that were done are taken away, one for one."""
-    places = [one[1] for one in done]
+    places = [one[1] for one in done if one[0] != PROGRAM]
     left = []
-    for location, delivery in wanted:
-        if location.path in places:
-            places.remove(location.path)
+    for each in wanted:
+        if each[0].path in places:
+            places.remove(each[0].path)
         else:
-            left.append((location, delivery))
+            left.append(each)
     return left
 
 
-def _prepare(location: Location, delivery: Delivery, work: Work, beside: list[Prepared], key: str) -> Prepared | Status:
-    held, message = work.held, work.message
+def _prepare(wanted: Wanted, work: Work, beside: list[Prepared], key: str) -> Prepared | Status:
+    (location, delivery, make), held, message = wanted, work.held, work.message
     whole = not delivery.edits and held.path is not None and not held.skip
-    make = formed if location.format != MBOX else formed_for_mbox
     made: Prepared | Status = _format(location.format).prepare(
         location,
         lambda keywords: make(message, delivery, keywords),
@@ -187,27 +263,65 @@ def _prepare(location: Location, delivery: Delivery, work: Work, beside: list[Pr
     return made
 
 
+def _piped(pipes: list[Delivery], work: Work, journal: Journal, done: list[Record]) -> Outcome | None:
+    """Feed the programs one by one, and note each that has taken the message; what ends the delivery, if one has not.
+
+    The journal is written before the first, so that none runs where its success could not be noted.
+    """
+    taken = [one[1] for one in done if one[0] == PROGRAM]
+    stopped: Outcome | None = None
+    try:
+        journal.write(done)
+        for delivery in pipes:
+            name = "\0".join(delivery.argv)
+            if name in taken:
+                taken.remove(name)
+                continue
+            stopped = _fed(delivery, work)
+            if stopped is not None:
+                break
+            done.append((PROGRAM, name))
+            journal.write(done)
+    except OSError as error:
+        stopped = Outcome(failure(error, "the journal"))
+    finally:
+        if not done:
+            journal.remove(durable=False)
+    return stopped
+
+
+def _fed(delivery: Delivery, work: Work) -> Outcome | None:
+    """Run one program; what ends the delivery where it does not take the message."""
+    assert work.pipe is not None
+    ended = work.pipe(delivery.argv, delivery.at_once, formed(work.message, delivery))
+    if isinstance(ended, Status):
+        return Outcome(ended)
+    if ended.ok:
+        return None
+    status = deferred(f'"{delivery.argv[0]}" {ended.line}')
+    if delivery.defers or ended.code == TRY_AGAIN:
+        return Outcome(status)
+    return Outcome(status, changed=True, failed=((delivery.argv, ended.line),))
+
+
 def formed(message: Message, delivery: Delivery, keywords: tuple[str, ...] = ()) -> Iterator[bytes]:
     """The message with its header edited, keywords that the mailbox can't hold put there too, all else as received."""
     if not delivery.edits and not keywords:
         yield from message.chunks()
         return
-    from pydeliver.mail.edit import Edit, edited
+    from pydeliver.mail.edit import Edit, rewritten
 
     edits = delivery.edits
     if keywords:
         edits = (*edits, Edit("add", "X-Keywords", " ".join(keywords)))
-    yield edited(message.head, edits, message.newline)
-    yield from message.chunks(len(message.head))
+    yield from rewritten(message, edits)
 
 
 def formed_for_mbox(message: Message, delivery: Delivery, keywords: tuple[str, ...]) -> Iterator[bytes]:
     """As `formed`; marks and labels stand in the header, and what is said there of another mailbox is put aside."""
-    from pydeliver.mail.edit import edited, mbox_head
+    from pydeliver.mail.edit import rewritten_for_mbox
 
-    head = edited(message.head, delivery.edits, message.newline) if delivery.edits else message.head
-    yield mbox_head(head, delivery.flags, keywords, message.newline)
-    yield from message.chunks(len(message.head))
+    return rewritten_for_mbox(message, delivery.edits, delivery.flags, keywords)
 
 
 def _decided(prepared: list[Prepared], done: list[Record], journal: Journal | None) -> Status:

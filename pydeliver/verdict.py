@@ -13,7 +13,19 @@ from __future__ import annotations
 from pydeliver import vocabulary
 from pydeliver.status import Value
 from pydeliver.vocabulary.operator import bind, counted, local_time
-from pydeliver.vocabulary.word import MOMENT, NUMBER, OF_FIELD, Draft, Facts, Field, Unanswered, shown_as
+from pydeliver.vocabulary.word import (
+    COMMAND,
+    FORMED,
+    MOMENT,
+    NUMBER,
+    OF_FIELD,
+    Decided,
+    Draft,
+    Facts,
+    Field,
+    Unanswered,
+    shown_as,
+)
 from pydeliver.vocabulary.word import Delivery as Delivery
 
 TYPE_CHECKING = False
@@ -25,7 +37,7 @@ if TYPE_CHECKING:
     from pydeliver.mail.message import Message
     from pydeliver.plan import Node, Plan
     from pydeliver.vocabulary.operator import Render, Test
-    from pydeliver.vocabulary.word import Action, Question, Word
+    from pydeliver.vocabulary.word import Action, Event, Question, Word
 
     Step = Callable[[Draft, list["Traced"]], bool]
     # A node of the plan that was reached, and what came of it: for a test None is unknown, an action is always True.
@@ -40,6 +52,7 @@ class Verdict(Value):
 
     `outcome` is deliver, discard, reject or defer; `text` the reason of the latter two. `rule`, `line` and `file` name
     the statement that decided (line 0: the end of the rules). `cancelled` are deliveries that a reject or defer undid.
+    `events` are to be remembered if, and only if, all else is done. What is discarded `for_good` is kept nowhere.
     """
 
     outcome: str
@@ -53,23 +66,27 @@ class Verdict(Value):
     notes: tuple[str, ...] = ()
     trace: tuple[Traced, ...] = ()
     unknown: tuple[Question, ...] = ()
+    events: tuple[Event, ...] = ()
+    for_good: bool = False
 
     def describe(self) -> str:
         """One line for the report and the log: what is done, not by which rule."""
         if self.outcome == DELIVER:
             return ", ".join([one.describe() for one in self.deliveries])
-        made = f'{self.outcome} "{self.text}"' if self.text else self.outcome
+        outcome = "discard for good" if self.for_good else self.outcome
+        made = f'{outcome} "{self.text}"' if self.text else outcome
         return ", ".join([*[one.describe() for one in self.deliveries], made])
 
 
 class Program:
     """A plan bound to its words: evaluates any number of messages."""
 
-    __slots__ = ("_families", "_steps", "settings")
+    __slots__ = ("_families", "_remembering", "_steps", "settings")
 
     def __init__(self, plan: Plan) -> None:
         self.settings = dict(plan.settings)
         self._families: dict[str, dict[str, Word]] = {}
+        self._remembering: list[tuple[Field, Any]] = []
         self._steps = self._block(plan.statements)
 
     def evaluate(
@@ -83,12 +100,13 @@ class Program:
         draft = Draft(facts)
         trace: list[Traced] = []
         try:
-            _run(self._steps, draft, trace)
+            self._walk(draft, trace)
+            if not draft.outcome:
+                draft.rule, draft.line, draft.file = "", 0, 0
+                draft.deliver("INBOX", final=True)
+            events = self._events(facts, draft.outcome)
         except Unanswered as unanswered:
             return unanswered.question
-        if not draft.outcome:
-            draft.rule, draft.line, draft.file = "", 0, 0
-            draft.deliver("INBOX", final=True)
         return Verdict(
             draft.outcome,
             tuple(draft.deliveries),
@@ -101,7 +119,24 @@ class Program:
             (*draft.notes, *message.limits),
             tuple(trace),
             tuple([question for question, answer in answers.items() if answer is None]),
+            events,
+            draft.for_good,
         )
+
+    def _walk(self, draft: Draft, trace: list[Traced]) -> None:
+        try:
+            _run(self._steps, draft, trace)
+        except Decided as decided:
+            draft.notes.append(decided.why)
+            if decided.outcome == DEFER:
+                draft.end(DEFER, decided.why)
+            else:
+                draft.deliver("INBOX", final=True)
+
+    def _events(self, facts: Facts, outcome: str) -> tuple[Event, ...]:
+        """What the rules may ask about later messages, wherever they ask it."""
+        found = [field.remembers(facts, argument, outcome) for field, argument in self._remembering if field.remembers]
+        return tuple(dict.fromkeys([event for event in found if event is not None]))
 
     # -- words --
 
@@ -117,10 +152,17 @@ class Program:
     def _argument(self, field: Field, argument: Any) -> Any:
         if field.apply is not None:
             return (self._asked(argument[0]), argument[1])
+        if field.argument == FORMED:
+            return tuple([(slot, self._slot(slot, given)) for slot, given in argument])
         if field.argument != OF_FIELD:
             return argument
         inner = self._field(argument[0], argument[1])
         return (inner, self._argument(inner, argument[2]))
+
+    def _slot(self, slot: str, given: Any) -> Any:
+        if slot == COMMAND:
+            return self._command(given)
+        return self._asked(given) if slot == "FIELD" else given
 
     def _asked(self, node: Node) -> tuple[Field, Any]:
         """The field of a plan's node, and its argument."""
@@ -136,9 +178,11 @@ class Program:
     def _if(self, node: Node) -> Step:
         branches = tuple([(self._condition(condition), self._block(block)) for condition, block in node[1]])
         otherwise = self._block(node[2]) if node[2] is not None else ()
+        where = node[3:6]
 
         def step(draft: Draft, trace: list[Traced]) -> bool:
             facts = draft.facts
+            draft.rule, draft.line, draft.file = where
             outer = facts.captures
             for condition, block in branches:
                 facts.captures = dict(outer)  # captures are seen inside this branch only
@@ -172,12 +216,21 @@ class Program:
         if kind == "boxes":
             boxes = tuple([self._pieces(template) for template in given])
             return lambda facts: tuple([pieces(facts) for pieces in boxes])
+        if kind == "command":
+            return self._command(given)
         if kind == "count":
             field, argument = self._asked(given[1])
             return counted(field, argument, *given[2:5])
         return lambda facts: given
 
     # -- texts --
+
+    def _command(self, words: tuple[tuple[Any, ...], ...]) -> Callable[[Facts], tuple[tuple[Any, ...], ...]]:
+        """A program's command as a function to the pieces of its words: (text, is a value); an unknown text is None."""
+        made = tuple(
+            [tuple([(self._render(_whole(part)), not isinstance(part, str)) for part in one]) for one in words]
+        )
+        return lambda facts: tuple([tuple([(render(facts), value) for render, value in one]) for one in made])
 
     def _render(self, template: Any) -> Render:
         """A template as a function to its text; None when a value in it is unknown."""
@@ -278,7 +331,10 @@ class Program:
 
     def _test(self, node: Node) -> Callable[[Facts, list[Traced]], bool | None]:
         operator, exactly, operands = node[2:5]
-        bound: Test = bind(*self._asked(node[1]), operator, exactly, operands, self._asked, self._render)
+        field, argument = self._asked(node[1])
+        if field.remembers is not None:
+            self._remembering.append((field, argument))
+        bound: Test = bind(field, argument, operator, exactly, operands, self._asked, self._render)
 
         negated = node[8]
 
@@ -288,6 +344,11 @@ class Program:
             return found
 
         return traced
+
+
+def _whole(part: Any) -> Any:
+    """A part of a template as a template."""
+    return part if isinstance(part, str) else (part,)
 
 
 def _fixed(text: str) -> Render:

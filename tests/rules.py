@@ -44,6 +44,8 @@ class World:
         self.lists = lists
         self.refused: dict[str, str] = {}  # what the mailboxes say of a name
         self.mailboxes: dict[str, bool | None] = {}  # whether they are there; those not named are not
+        self.remembered: dict[tuple[str, str], int | None] = {}  # how many came before, by kind and key
+        self.programs: dict[tuple[str, ...], tuple[str, bool | str]] = {}  # what came of them, by their arguments
         self.asked: list[Question] = []
 
     def answer(self, question: Question) -> Any:
@@ -56,6 +58,12 @@ class World:
             return self.refused.get(question[1], "")
         if question[0] == "mailbox-exists":
             return self.mailboxes.get(question[1], False)
+        if question[0] == "program":
+            return self.programs.get(question[2])
+        if question[0] == "piped":
+            return self.programs.get(question[1], ("ended", True))
+        if question[0] == "remembered":
+            return self.remembered.get(question[1:3], 0)
         return self.lists[question[1].removeprefix("/")]
 
 
@@ -64,7 +72,7 @@ def plan(text: str, files: dict[str, str] | None = None, variables: tuple[str, .
     compiled = compile_rules(PATH, text.encode(), Library(files or {}), variables)
     assert compiled.ok, [f"{one.line}:{one.column} {one.message}" for one in compiled.diagnostics]
     options = {name: values for name, (values, _) in compiled.options.items()}
-    kept = {**site_settings.defaults(), "me": (), "layout": "maildir++", **options, **settings}
+    kept = {**site_settings.defaults(), "me": (), "layout": "maildir++", "home": "/home/jo", **options, **settings}
     return Plan(compiled.statements, kept, compiled.files)
 
 

@@ -24,10 +24,12 @@ from pydeliver.verdict import Program, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Never
 
+    from pydeliver.agent.programs import Programs
     from pydeliver.mailbox.names import Store
+    from pydeliver.memory.ledger import Ledger
     from pydeliver.plan import Plan
     from pydeliver.verdict import Given
     from pydeliver.vocabulary.word import Question
@@ -35,19 +37,28 @@ if TYPE_CHECKING:
     Answer = Callable[[Question], Any]
 
 NEW_MAILBOXES_A_DAY = 50  # that messages may name; more would let a sender fill the disk with folders
+ROUNDS = 20  # of judging a message anew, because other deliveries changed what is remembered
 LOG_PATIENCE = 5.0  # seconds that a log may take
 # The years 1 and 9999, with a day to spare: beyond them no zone is known.
 FIRST_MOMENT, LAST_MOMENT = -62_135_510_400, 253_402_214_400
 
 
 class World:
-    """Answers the questions of one message: the clock, the zone, list files, mailboxes."""
+    """Answers the questions of one message: the clock, the zone, list files, mailboxes, what came before."""
 
-    def __init__(self, home: Home, store: Store, settings: Mapping[str, Any], now: float) -> None:
+    def __init__(
+        self, home: Home, store: Store, settings: Mapping[str, Any], now: float, only_look: bool = False
+    ) -> None:
         self.home = home
         self.store = store
         self.now = now
         self.new: set[str] = set()  # the names, asked about, of mailboxes that are not there yet
+        self._only_look = only_look
+        self._settings = settings
+        self.failed: dict[tuple[str, ...], tuple[str, str]] = {}  # pipes whose rule says what holds then, and why
+        self._at_hand: tuple[Envelope, Message] | None = None
+        self._came: dict[Question, Any] = {}
+        self._ledger: Ledger | None = None
         self._zone_name = next(iter(settings.get("timezone", ())), "")
         self._zone: Any = None
 
@@ -60,11 +71,53 @@ class World:
             return self._offset(question[1])
         if kind == "list":
             return self._listed(question[1], question[2])
+        if kind == "remembered":
+            return self.ledger().count(*question[1:])
+        if kind == "program":
+            return None if self._at_hand is None else self._came_of(question)
+        if kind == "piped":
+            return self.failed.get(question[1], ("ended", True))
         if kind == "mailbox-exists":
             location = locate(self.store, question[1])
             return location if isinstance(location, Status) else location.exists
         assert kind == "mailbox"
         return self._problem(question[1])
+
+    def run_for(self, envelope: Envelope, message: Message) -> None:
+        """From here on run the programs that rules ask about this message; without it nobody knows what they say."""
+        self._at_hand = envelope, message
+        self._came.clear()
+
+    def pipe(self, argv: tuple[str, ...], at_once: int, feed: Iterable[bytes]) -> Any:
+        """Deliver to a program: how it ended; a status where it could not be run at all."""
+        return self._programs().pipe(argv, at_once, feed)
+
+    def _came_of(self, question: Question) -> Any:
+        """What came of a program, which is run once, however often the message is judged."""
+        if question not in self._came:
+            self._came[question] = self._programs().answer(question)
+        return self._came[question]
+
+    def _programs(self) -> Programs:
+        from pydeliver.agent.programs import Programs
+
+        assert self._at_hand is not None
+        return Programs(self.home, self._settings, *self._at_hand)
+
+    def ledger(self) -> Ledger:
+        """What is remembered of earlier messages."""
+        if self._ledger is None:
+            from pydeliver.memory.ledger import Ledger
+
+            self._ledger = Ledger(self.home.state.directory, self.now, self._only_look)
+        return self._ledger
+
+    def close(self) -> list[str]:
+        """Let go of what was opened; notes for the log on what had to be put right."""
+        if self._ledger is None:
+            return []
+        self._ledger.close()
+        return self._ledger.notes
 
     def _offset(self, moment: int) -> int:
         """Minutes east of UTC at a moment, in the user's zone."""
@@ -103,6 +156,8 @@ class World:
             return ""
         if any([os.path.lexists(path) and not os.path.isdir(path) for path in location.way]):
             return f'"{name}" is the name of a file'
+        if os.path.lexists(location.path):  # but no mbox
+            return f'"{name}" is the name of a directory'
         if len(self.home.state.new_mailboxes(self.now)) >= NEW_MAILBOXES_A_DAY:
             return f"{NEW_MAILBOXES_A_DAY} mailboxes were made today that messages named"
         self.new.add(name)
@@ -147,6 +202,7 @@ def program_of(plan: Plan, store: Store) -> Program:
     """A plan ready to judge messages, for the mailboxes of this store."""
     program = Program(plan)
     program.settings["layout"] = store.layout
+    program.settings["home"] = store.home
     return program
 
 
@@ -263,15 +319,16 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     message = account.message = Message(held)
     envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
     world = World(home, store, plan.settings, request.now)
-    verdict, account.answers = alarm.watched(
-        lambda: decide(program_of(plan, store), envelope, message, world.answer),
-        lambda: _give_up(account, held),
-    )
-    if isinstance(verdict, Status):
-        return Outcome(verdict)
-    account.verdict = verdict
-    work = Work(message, held, envelope, store, home.state.directory, request.host, request.now)
-    outcome = execute(verdict, work)
+    world.run_for(envelope, message)
+    state = home.state.directory
+    work = Work(message, held, envelope, store, state, request.host, request.now, plan.files, world.pipe)
+    try:
+        outcome = _judged_and_executed(program_of(plan, store), world, work, account)
+    finally:
+        account.notes += world.close()
+    verdict = account.verdict
+    if verdict is None:
+        return outcome
     made = [one.mailbox for one in verdict.deliveries if one.mailbox in world.new]
     if made and outcome.status.ok:
         _count(home, len(made), request.now)
@@ -279,6 +336,23 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
         from pydeliver.agent import notice
 
         account.notes.append(notice.tell(home, store, plan, request.host, request.now))
+    return outcome
+
+
+def _judged_and_executed(program: Program, world: World, work: Work, account: Account) -> Outcome:
+    """Decide and do it; and again, where another delivery has meanwhile changed what is remembered."""
+    for _ in range(ROUNDS):
+        verdict, account.answers = alarm.watched(
+            lambda: decide(program, work.envelope, work.message, world.answer),
+            lambda: _give_up(account, work.held),
+        )
+        if isinstance(verdict, Status):
+            return Outcome(verdict)
+        account.verdict = verdict
+        outcome = execute(verdict, work, world.ledger() if verdict.events else None)
+        world.failed |= {argv: ("failed", why) for argv, why in outcome.failed}
+        if not outcome.changed:
+            break
     return outcome
 
 

@@ -223,7 +223,9 @@ def find_store(settings: Mapping[str, Any], home: Home) -> Store:
     root = root or (f"{home.path}/Maildir" if ":" in default else default.rstrip("/"))
     layout = layout or layout_of(root.rstrip("/"))
     sync, full, locks = settings["sync"], settings["over-quota"], settings["mbox-locks"]
-    return Store(root, default, layout, sync, full, locks, home.path)
+    days, size = settings["quarantine-days"], settings["quarantine-size"] << 20
+    kept = int(next(iter(settings.get("quarantine", ())), days * 86400))
+    return Store(root, default, layout, sync, full, locks, home.path, kept, size)
 
 
 def read_list(home: Home, path: str) -> Trusted | Distrust:

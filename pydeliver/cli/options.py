@@ -27,6 +27,13 @@ DETAIL = Option(
 GIVEN = Option(
     "given", ("--given",), "Say what only the caller knows: env.NAME=VALUE or arg.NAME=VALUE.", "NAME=VALUE", True
 )
+MEMORY = Option(
+    "given",
+    ("--given",),
+    "Say what only the caller or memory knows: env.NAME=VALUE, arg.NAME=VALUE, duplicate=yes.",
+    "NAME=VALUE",
+    True,
+)
 NOW = Option("now", ("--now",), "Judge as at this time: 2026-12-24 or 2026-12-24T18:00.", "TIME")
 CONFIG = Option("config", ("--config",), "The site's settings, instead of /etc/pydeliver/settings.toml.", "FILE")
 USER = Option("user", ("-d", "--user"), "Deliver for this user; needs root, and becomes that user.", "USER")
@@ -35,4 +42,5 @@ USER = Option("user", ("-d", "--user"), "Deliver for this user; needs root, and 
 IGNORED = ("-t", "-Y", "-o", "-p")
 
 DELIVER = (RULES, SENDER, RECIPIENT, DETAIL, USER, CONFIG, GIVEN)
-REHEARSE = (RULES, SENDER, RECIPIENT, DETAIL, GIVEN, NOW, CONFIG)
+REHEARSE = (RULES, SENDER, RECIPIENT, DETAIL, MEMORY, NOW, CONFIG)
+FILTER = (RULES, SENDER, RECIPIENT, DETAIL, GIVEN, CONFIG)

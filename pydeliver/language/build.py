@@ -150,7 +150,8 @@ class Builder:
         if len(name.parts) > 1:
             self._mistakes.add(name.span, "bad-name", "the name of a `let` has no dots")
         span, blank = _over(parts[0], parts[-1]), self._blank(parts[0])
-        return Let(span, name.dotted, parts[-1], name_span=name.span, blank_before=blank)
+        parts, otherwise = _without_fallback(parts)
+        return Let(span, name.dotted, parts[-1], otherwise, name_span=name.span, blank_before=blank)
 
     def score(self, parts: list[Any]) -> Score | Broken:
         span, blank = _over(parts[0], parts[-1]), self._blank(parts[0])
@@ -162,8 +163,9 @@ class Builder:
         return Score(span, parts[0], parts[2], limit, condition, per, blank_before=blank)
 
     def command(self, parts: list[Any]) -> Command | If | Broken:
-        block = parts[-1] if type(parts[-1]) is Block else None
-        phrase = parts[:-1] if block else parts
+        before, otherwise = _without_fallback(parts)
+        block = before[-1] if type(before[-1]) is Block else None
+        phrase = before[:-1] if block else before
         if self._has_broken(phrase):
             return self.broken(parts)
         split = next((i for i, part in enumerate(phrase) if type(part) is Token), len(phrase))
@@ -174,6 +176,7 @@ class Builder:
             behind[0] if behind else None,
             tuple(behind[1:]),
             block,
+            otherwise,
             blank_before=self._blank(parts[0]),
         )
 
@@ -211,12 +214,15 @@ class Builder:
         return inside
 
     def question(self, parts: list[Any]) -> Question:
-        return Question(parts[0].span, parts[0])
+        span = _over(parts[0], parts[-1])
+        (phrase,), otherwise = _without_fallback(parts)
+        return Question(span, phrase, otherwise)
 
     def comparison(self, parts: list[Any]) -> Comparison | Question:
         span = _over(parts[0], parts[-1])
         if self._has_broken(parts):
             return Question(span, Broken(span))
+        parts, otherwise = _without_fallback(parts)
         tokens = [part for part in parts if type(part) is Token]
         kinds = [token.type for token in tokens]
         return Comparison(
@@ -226,6 +232,7 @@ class Builder:
             None if type(parts[-1]) is Token else parts[-1],
             negated="NOT" in kinds,
             exactly="EXACTLY" in kinds,
+            otherwise=otherwise,
             operator_span=_over(tokens[0], tokens[-1]),
         )
 
@@ -346,6 +353,13 @@ class Builder:
 
 def _statements(parts: list[Any]) -> tuple[Statement, ...]:
     return tuple([part for part in parts if isinstance(part, Statement)])
+
+
+def _without_fallback(parts: list[Any]) -> tuple[list[Any], Any]:
+    """What stands before an `or else`, and the word or block behind it."""
+    if len(parts) > 2 and type(parts[-2]) is Token and parts[-2].type == "OR_ELSE":
+        return parts[:-2], parts[-1]
+    return parts, None
 
 
 def _joined(taken: list[Any]) -> _Run:

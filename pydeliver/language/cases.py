@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pydeliver.language import tree
+from pydeliver.language.commands import command as command_of
 from pydeliver.language.forms import fixed, flat, operands_of, slots
 from pydeliver.language.letters import CONTENTS, HEADERS, Letters, Message, Moment, Texts
 from pydeliver.language.operands import Side, Values, beside, plain_number
-from pydeliver.language.scope import Catalogue, Place, Reference, Report, literal, reference
+from pydeliver.language.reference import Reference, reference
+from pydeliver.language.scope import Catalogue, Place, Report, literal
 from pydeliver.vocabulary import operator as op
-from pydeliver.vocabulary.word import FACT, FLAGS, MOMENT, TEXTUAL, THING
+from pydeliver.vocabulary.word import COMMAND, FACT, FLAGS, FORMED, MOMENT, TEXT, TEXTUAL, THING
 
 # Fields that are read from the message, and from which others are: given apart, they would contradict it.
 IN_THE_MESSAGE = (*HEADERS, *CONTENTS, "recipient", "headers", "charset")
@@ -23,24 +25,31 @@ ENVELOPE = ("envelope.from", "envelope.to", "envelope.original-to", "envelope.to
 # What can be expected, and what can be expected not to be; `expect no mark` says that there is none at all.
 EXPECTATIONS = (
     *("file MAILBOXES", "copy file MAILBOXES", "keep", "discard"),
-    *("reject TEXT", "reject", "defer TEXT", "defer"),
+    *("pipe COMMAND", "copy pipe COMMAND", "reject TEXT", "reject", "defer TEXT", "defer"),
     *("mark FLAGS", "label LABELS", "header NAME = TEXT", "header NAME", "subject TEXT", "log TEXT", "by TEXT"),
 )
-NONE_AT_ALL = ("file", "copy file", "mark", "label", "log", "by")
+WRITTEN = {FACT: 'run "prog" succeeds', TEXT: 'given output of "prog" = "what it writes"'}
+NONE_AT_ALL = ("file", "copy file", "pipe", "copy pipe", "mark", "label", "log", "by")
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The values of a field, or of a list file (its `name` is then `file`); none for what is absent."""
+    """The values of a field, or of a list file (its `name` is then `file`); none for what is absent.
+
+    Of a program the `argument` is the words that its command begins with; its `name` is `program` where it fails.
+    """
 
     name: str
-    argument: str
+    argument: str | tuple[str, ...]
     values: tuple[str | float | Moment, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """`kind` is the words of the form; `names` are mailboxes, letters of marks, labels, or a header field's name."""
+    """`kind` is the words of the form; `names` are mailboxes, letters of marks, labels, or a header field's name.
+
+    Of a pipe they are the words that its command begins with.
+    """
 
     kind: str
     no: bool
@@ -117,6 +126,9 @@ class _Body(Texts):
     def read(self, statement: tree.Statement) -> None:
         words = flat(statement.words) if isinstance(statement, tree.Command) else ()
         head = words[0].dotted if words and isinstance(words[0], tree.Name) else ""
+        if isinstance(statement, tree.Command) and statement.otherwise is not None:
+            said = "no `or else` stands in a test: write `given program … fails`"
+            return self._wrong(statement.otherwise, "bad-test", said)
         if isinstance(statement, tree.Command) and head == "message":
             if self.message is not None:
                 self._wrong(statement, "bad-message", "a test has one message")
@@ -138,8 +150,10 @@ class _Body(Texts):
             return self._wrong(command, "bad-given", said)
         if isinstance(words[0], tree.Name) and words[0].dotted == "file":
             made = self._list_file(command, words, no)
+        elif isinstance(words[0], tree.Name) and words[0].dotted == "program":
+            made = self._failing(command, words, no)
         else:
-            phrase = words[0] if len(words) == 1 else tree.Phrase(_over(words), words)
+            phrase = words[0] if len(words) == 1 else tree.Phrase(tree.over(words), words)
             on = reference(phrase, self.place, self.catalogue, self.report)
             made = None if on is None else self._supplied(command, phrase, on, no)
         if made is not None and any([(one.name, one.argument) == (made.name, made.argument) for one in self.given]):
@@ -162,6 +176,10 @@ class _Body(Texts):
     def _supplied(self, command: tree.Command, phrase: tree.Value, on: Reference, no: bool) -> Given | None:
         name, kind, argument = on.field.name, on.field.kind, on.argument
         shown = self.place.source.written(phrase.span)
+        if on.field.argument == FORMED and COMMAND in dict(on.argument):  # type: ignore[call-overload]
+            return self._program(command, phrase, on, no)
+        if on.field.argument == FORMED:
+            argument = ""  # it answers this question for every message and time
         if not isinstance(argument, str) or (problem := _not_to_give(name)):
             said = problem if isinstance(argument, str) else f"`{shown}` follows from other fields: give those"
             self._wrong(phrase, "bad-given", said)
@@ -180,6 +198,39 @@ class _Body(Texts):
             return None
         values = self._values(command.value, on)
         return None if values is None else Given(name, argument, values)
+
+    def _program(self, command: tree.Command, phrase: tree.Value, on: Reference, no: bool) -> Given | None:
+        """`given run "prog" succeeds`, `given output of "prog" = "…"`: of all commands that begin with these words."""
+        argv = self._argv(phrase, dict(on.argument)[COMMAND])  # type: ignore[call-overload]
+        if argv is None:
+            return None
+        if on.field.kind == FACT and command.value is None:
+            return Given(on.field.name, argv, () if no else (True,))
+        text = None if command.value is None or no or on.field.kind == FACT else self._text(command.value)
+        if text is not None:
+            return Given(on.field.name, argv, (text,))
+        if not self.report.told(self.place, command.span):
+            wanted = {FACT: f"given {WRITTEN[FACT]}` or `given no {WRITTEN[FACT]}"}.get(on.field.kind, WRITTEN[TEXT])
+            self._wrong(command, "bad-given", f"write `{wanted}`")
+        return None
+
+    def _failing(self, command: tree.Command, words: tuple[tree.Value, ...], no: bool) -> Given | None:
+        """`given program "prog" fails`."""
+        found = command_of(words[1:-1], self.place, self.catalogue, self.report) if _ends(words, "fails") else None
+        if found is not None and command.value is None and not no:
+            argv = self._argv(tree.Phrase(tree.over(words), words), found)
+            return None if argv is None else Given("program", argv, ())
+        if not self.report.told(self.place, command.span):
+            self._wrong(command, "bad-given", 'write `given program "prog" fails`')
+        return None
+
+    def _argv(self, written: tree.Value, words: object) -> tuple[str, ...] | None:
+        """The words of a command that is written out."""
+        assert isinstance(words, tuple)
+        if all([isinstance(part, str) for word in words for part in word]):
+            return tuple(["".join(word) for word in words])
+        self._wrong(written, "bad-given", "a command in a test is written out, without values in it")
+        return None
 
     def _values(self, value: tree.Value, on: Reference) -> tuple[str | float | Moment, ...] | None:
         """What stands behind the `=`, as the field has its values."""
@@ -223,6 +274,10 @@ class _Body(Texts):
         for slot, value in zip(slots(form), operands, strict=True):
             if slot == "TEXT":
                 text = self._text(value)
+            elif slot == COMMAND:
+                words = value.parts if isinstance(value, tree.Phrase) else (value,)
+                found = command_of(words, self.place, self.catalogue, self.report)
+                names = None if found is None else self._argv(value, found)
             elif slot == "NAME":
                 name = self._field_name(value)
                 names = None if name is None else (name,)
@@ -254,6 +309,10 @@ def marks(letters: str) -> str:
     return ", ".join([FLAGS[letter] for letter in letters])
 
 
+def _ends(words: tuple[tree.Value, ...], word: str) -> bool:
+    return len(words) > 2 and isinstance(words[-1], tree.Name) and words[-1].dotted == word
+
+
 def _is_no(words: tuple[tree.Value, ...]) -> bool:
     return bool(words) and isinstance(words[0], tree.Name) and words[0].dotted == "no"
 
@@ -270,12 +329,8 @@ def _not_to_give(name: str) -> str:
     return "`score` is what the rules make of it" if name == "score" else ""
 
 
-def _over(words: tuple[tree.Value, ...]) -> tree.Span:
-    first, last = words[0].span, words[-1].span
-    return tree.Span(first.line, first.column, last.end_line, last.end_column)
-
-
 def _sample(form: str) -> str:
     """A form with examples in place of its capitals."""
     samples = {"MAILBOXES": '"Work"', "FLAGS": "flagged", "LABELS": '"todo"', "NAME": '"X-Large"', "TEXT": '"…"'}
+    samples[COMMAND] = '"prog"'
     return " ".join([samples.get(word, word) for word in form.split()])

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pydeliver.language import scores, tree
+from pydeliver.language import pipes, scores, tree
 from pydeliver.language.cases import Cases
 from pydeliver.language.check import implies
 from pydeliver.language.conditions import Conditions
 from pydeliver.language.forms import fixed, flat, operands_of, slots
 from pydeliver.language.operands import Values
+from pydeliver.language.reference import is_list_file, reference
 from pydeliver.language.scope import (
     Binding,
     Catalogue,
     Place,
     Report,
+    check_fallback,
+    falling_back,
     is_allowed,
     is_field_name,
-    is_list_file,
     literal,
-    reference,
 )
-from pydeliver.vocabulary.word import Action
+from pydeliver.language.units import DURATIONS
+from pydeliver.vocabulary.word import COMMAND, DURATION, Action, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,9 +139,11 @@ class Compiler:
             self.report.error(place, let.name_span, "taken-name", said)
             return
         is_condition = isinstance(let.value, tree.Condition)
-        binding = Binding(let.value, is_condition, place, let.name_span)
+        inside = falling_back(let.otherwise, place, self.report)
+        binding = Binding(let.value, is_condition, inside, let.name_span)
         before = self.report.errors
-        self._prove(let.value, place)
+        self._prove(let.value, inside)
+        check_fallback(let.otherwise, inside, self.report)
         if self.report.errors > before or isinstance(let.value, tree.Broken):
             # Told once, here; who uses it need not hear of it again.
             binding = Binding(tree.Broken(let.value.span), is_condition, place, let.name_span, used=True)
@@ -169,6 +173,10 @@ class Compiler:
             self.report.error(place, head.span, "unexpected", "a statement begins with a word")
             return (), False
         first = head.dotted
+        if command.otherwise is not None and first in self.catalogue.first_words() and not self._starts_program(first):
+            said = "nothing here can fail: `or else` stands behind a program"
+            self.report.error(place, command.otherwise.span, "bad-fallback", said)
+            return (), False
         if first == "test":
             self.cases.add(command, place)
             return (), False
@@ -185,6 +193,9 @@ class Compiler:
         else:
             return self._action(command, words, head, place)
         return (), False
+
+    def _starts_program(self, first: str) -> bool:
+        return any([COMMAND in form for _, action in self.catalogue.actions(first) for form in action.forms])
 
     def _is_option(self, name: tree.Name) -> bool:
         return self.catalogue.option(name.dotted) is not None or name.dotted != "header"
@@ -240,8 +251,8 @@ class Compiler:
             self.report.error(place, command.span, "bad-option", f"write `{option.example}`")
             return
         items = command.value.items if isinstance(command.value, tree.List) else (command.value,)
-        texts = [literal(item) for item in items if isinstance(item, tree.Text) and _is_literal(item)]
-        if len(texts) != len(items) or (len(texts) > 1 and not option.many):
+        texts = [text for item in items if (text := _set_to(item, option)) is not None]
+        if not texts or len(texts) != len(items) or (len(texts) > 1 and not option.many):
             self.report.error(place, command.span, "bad-option", f"write `{option.example}`")
             return
         kind = self._kind(command, option.kinds, option.example, place)
@@ -308,8 +319,11 @@ class Compiler:
         command: tree.Command,
         place: Place,
     ) -> Block:
-        if not is_allowed("word", fixed(form), flat(command.words)[0].span, place, self.report):
+        said = action.name if COMMAND in form else fixed(form)
+        if not is_allowed("word", said, flat(command.words)[0].span, place, self.report):
             return (), action.final
+        if COMMAND in form:
+            return pipes.compiled(family, action, dict(zip(slots(form), values, strict=True)), command, place, self)
         operands = []
         for slot, value in zip(slots(form), values, strict=True):
             made = self._slot(slot, value, action, place)
@@ -324,6 +338,9 @@ class Compiler:
 
     def _slot(self, slot: str, value: tree.Value, action: Action, place: Place) -> tuple[str, object] | None:
         items = value.items if isinstance(value, tree.List) else (value,)
+        if not items:
+            self.report.error(place, value.span, "wrong-form", f"this list is empty: `{action.example}`")
+            return None
         if slot == "FLAGS":
             return self._flags(items, action, place)
         if slot in ("TEXT", "NAME") and len(items) > 1:
@@ -382,6 +399,16 @@ class Compiler:
                 return None
             names.append(name)
         return ("names", tuple(names))
+
+
+def _set_to(value: tree.Value, option: Option) -> str | None:
+    """What an option is set to, as its kind has it; None where it takes no such value."""
+    if option.kind == DURATION and isinstance(value, tree.Quantity):
+        unit = DURATIONS.get(value.unit.lower())
+        return None if unit is None else str(int(value.value * unit))
+    if option.kind != DURATION and isinstance(value, tree.Text) and _is_literal(value):
+        return literal(value)
+    return None
 
 
 def _is_literal(text: tree.Text) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from pydeliver.language import tree
 from pydeliver.language.operands import Side, Values
-from pydeliver.language.scope import Catalogue, Place, Reference, Report, reference
+from pydeliver.language.reference import Reference, reference
+from pydeliver.language.scope import Catalogue, Place, Report, check_fallback, falling_back
 from pydeliver.vocabulary import operator as op
 from pydeliver.vocabulary.word import FACT, TEXTUAL, THING
 
@@ -51,6 +52,7 @@ class Conditions:
         if isinstance(phrase, tree.Name) and phrase.dotted in place.lets:
             binding = place.lets[phrase.dotted]
             binding.used = True
+            check_fallback(question.otherwise, falling_back(question.otherwise, place, self.report), self.report)
             if isinstance(binding.value, tree.Condition):
                 return self.compiled(binding.value, binding.place)
             if isinstance(binding.value, tree.Broken):
@@ -62,9 +64,11 @@ class Conditions:
                 f"`{phrase.dotted}` is a value; a condition is given by `let {phrase.dotted} = condition …`",
             )
             return nothing
+        place = falling_back(question.otherwise, place, self.report)
         found = reference(phrase, place, self.catalogue, self.report)
         if found is None:
             return nothing
+        check_fallback(question.otherwise, place, self.report)
         word = found.field
         if word.kind == FACT:
             shown = place.source.written(phrase.span)
@@ -86,6 +90,7 @@ class Conditions:
 
     def _comparison(self, comparison: tree.Comparison, place: Place) -> tuple[Node, frozenset[str]]:
         nothing: tuple[Node, frozenset[str]] = (("or", ()), frozenset())
+        place = falling_back(comparison.otherwise, place, self.report)
         on = reference(comparison.subject, place, self.catalogue, self.report)
         if on is None:
             return nothing
@@ -100,6 +105,7 @@ class Conditions:
         operands = () if comparison.operand is None else tuple(self.values.operands(comparison.operand, side, place))
         if comparison.operator != op.EXISTS and not operands:
             return nothing
+        check_fallback(comparison.otherwise, place, self.report)
         shown = place.source.written(comparison.span)
         test = (
             "test",

@@ -193,6 +193,13 @@ class Slip:
             yield self._edit(at, at + 1, ["SEPARATOR"], "joined-actions", message, 0.1)
         if last is None:
             return
+        if kind == "ELSE" and last.type == "OR":
+            whole = token_like(last, "OR_ELSE", "or else")
+            yield Edit(at - 1, at + 1, [whole], last, "parted-words", "`or else` stands on one line", 0)
+        if last.type == "OR_ELSE" and kind != "NAME":
+            word = token_like(token, "NAME", "defer")
+            message = "behind `or else` stands `defer`, `keep` or `no`"
+            yield Edit(at, at + (kind in VALUES), [word], token, "bad-fallback", message, 0)
         if kind in OPERATORS and last.type in OPERATORS:
             message = f"leave out `{last}` before `{token}`"
             yield self._edit(at - 1, at, [], "two-operators", message, 0)

@@ -32,10 +32,12 @@ _OPERATORS = {
 }
 GOES_ON_AFTER = frozenset(
     {"COMMA", "LPAREN", "LSQUARE", "LBRACE", "AND", "OR", "NOT", "ELSE", "EXACTLY", "EQUALS", "DOTDOT", "SEPARATOR"}
-    | {"ADDS", "ANY", "PER", "WHERE"}
+    | {"ADDS", "ANY", "PER", "WHERE", "OR_ELSE"}
     | _OPERATORS
 )
-GOES_ON_BEFORE = frozenset({"AND", "OR", "ELSE", "PER", "WHERE", "LBRACE", "RBRACE", "RPAREN", "RSQUARE", "COMMA"})
+GOES_ON_BEFORE = frozenset(
+    {"AND", "OR", "OR_ELSE", "ELSE", "PER", "WHERE", "LBRACE", "RBRACE", "RPAREN", "RSQUARE", "COMMA"}
+)
 # Words no statement begins with, so that a long action may be broken before them.
 CONTINUING_WORDS = frozenset({"every", "until", "within"})
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from pydeliver.language import tree
 from pydeliver.language.forms import flat, operands_of
-from pydeliver.language.operands import SIZES, Values, beside
+from pydeliver.language.operands import Values, beside
 from pydeliver.language.scope import Catalogue, Place, Report, is_field_name
+from pydeliver.language.units import SIZES
 
 # What a message block names by a word of its own; every other header field is `header "X-Name" = "value"`.
 ADDRESSES = ("from", "to", "cc", "bcc", "sender", "reply-to")

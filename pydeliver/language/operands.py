@@ -9,34 +9,12 @@ from itertools import pairwise
 
 from pydeliver.language import tree
 from pydeliver.language.pattern import Problem, prepare
-from pydeliver.language.scope import (
-    Catalogue,
-    Place,
-    Reference,
-    Report,
-    function,
-    has_no_value,
-    is_allowed,
-    is_list_file,
-    reference,
-)
+from pydeliver.language.reference import Reference, function, has_no_value, is_list_file, reference
+from pydeliver.language.scope import Catalogue, Place, Report, is_allowed
+from pydeliver.language.units import DURATIONS, SIZES
 from pydeliver.vocabulary import operator as op
 from pydeliver.vocabulary.word import ADDRESS, DURATION, MOMENT, NUMBER, SIZE, TEXTUAL, Field
 
-SIZES = {"b": 1, "byte": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
-DURATIONS = {
-    name: seconds
-    for names, seconds in (
-        (("second", "seconds", "s"), 1),
-        (("minute", "minutes", "min"), 60),
-        (("hour", "hours", "h"), 3600),
-        (("day", "days", "d"), 86400),
-        (("week", "weeks", "w"), 7 * 86400),
-        (("month", "months"), 30 * 86400),
-        (("year", "years"), 365 * 86400),
-    )
-    for name in names
-}
 _UNITS = {SIZE: SIZES, DURATION: DURATIONS}
 _SAMPLES = {
     SIZE: "10 MB",
@@ -66,16 +44,15 @@ class Values:
     def __init__(self, catalogue: Catalogue, report: Report) -> None:
         self.catalogue = catalogue
         self.report = report
-        self._spent = 0
 
     def spend(self, span: tree.Span, place: Place) -> bool:
         """Count one more condition or value; False once the rules have become too large."""
-        self._spent += 1
-        if self._spent == MAX_VALUES:
+        self.report.values += 1
+        if self.report.values == MAX_VALUES:
             self.report.error(
                 place, span, "too-large", f"written out, these rules hold more than {MAX_VALUES:,} values"
             )
-        return self._spent < MAX_VALUES
+        return self.report.values < MAX_VALUES
 
     # -- texts --
 
@@ -87,7 +64,7 @@ class Values:
             return None
         parts: list[object] = []
         for part in text.parts:
-            made = part if isinstance(part, str) else self._value(part, place)
+            made = part if isinstance(part, str) else self.value_in_text(part, place)
             if made is None:
                 return None
             parts.extend(made if isinstance(made, list) else [made])
@@ -100,7 +77,7 @@ class Values:
             return "".join([str(part) for part in parts])
         return tuple([part for part in parts if part != ""])
 
-    def _value(self, value: tree.Value, place: Place) -> object | None:
+    def value_in_text(self, value: tree.Value, place: Place) -> object | None:
         """A value inside `{…}`: a capture, a `let` or a field."""
         if isinstance(value, tree.Number):
             value = tree.Name(value.span, (str(int(value.value)),))
@@ -108,7 +85,10 @@ class Values:
             return self._called_in_text(value, place)
         if isinstance(value, tree.Phrase):
             return self._field_in_text(_quoted(value), place)
-        assert isinstance(value, tree.Name)  # as the parser of texts has seen to
+        if not isinstance(value, tree.Name):  # in a call; elsewhere the parser of texts has told it
+            said = "a function takes a field, a capture or the name of a `let`"
+            self.report.error(place, value.span, "wrong-call", said)
+            return None
         name = value.dotted
         if name in place.captures:
             return ("capture", name)
@@ -120,7 +100,7 @@ class Values:
     def _called_in_text(self, call: tree.Call, place: Place) -> object | None:
         """A function of a field, of a capture or of a `let`."""
         found = function(call, place, self.catalogue, self.report)
-        inner = None if found is None else self._value(call.arguments[0], place)
+        inner = None if found is None else self.value_in_text(call.arguments[0], place)
         if found is None or inner is None:
             return None
         family, word, number = found
@@ -161,6 +141,8 @@ class Values:
         if isinstance(value, tree.List):
             if side.operator in op.ORDERS:
                 return self._wrong(place, value, f"one value stands behind `{side.operator}`; 5,5 is written 5.5")
+            if not value.items:
+                self.report.warning(place, value.span, "empty-list", "this list is empty: nothing is in it")
             for before, item in pairwise(value.items):
                 if isinstance(before, tree.Phrase) and is_list_file(before) and isinstance(item, tree.Text):
                     ask = "is this a text or a file? Write texts first, and `file` before each file"

@@ -191,8 +191,9 @@ def _statement(statement: tree.Statement) -> list[_Piece]:
             value=tree.And() | tree.Or() | tree.Not() | tree.Comparison() | tree.Search() | tree.Question() as condition
         ):
             return [f"let {statement.name} = condition ", _condition(condition)]
-        case tree.Let(value=value):
-            return [f"let {statement.name} = ", _value(value)]  # type: ignore[arg-type]  # no condition is left
+        case tree.Let(value=value, otherwise=otherwise):
+            shown = _value(value)  # type: ignore[arg-type]  # no condition is left
+            return [f"let {statement.name} = ", shown, *_fallback(otherwise)]
         case tree.Score(name=name, condition=condition):
             word = " per " if statement.per else " if "
             behind = [] if condition is None else [word, _condition(condition)]
@@ -201,6 +202,9 @@ def _statement(statement: tree.Statement) -> list[_Piece]:
             pieces: list[_Piece] = [_phrase(statement.words)]
             if statement.value is not None:
                 pieces += [" = ", _phrase((statement.value, *statement.rest))]
+            if isinstance(statement.otherwise, tree.Block):
+                return [_head([*pieces, _Nest([_Break(" "), "or else"])]), *_block(statement.otherwise)]
+            pieces += _fallback(statement.otherwise)
             return pieces if statement.block is None else [_head(pieces), *_block(statement.block)]
     raise TypeError(f"{type(statement).__name__} is no statement that can be printed")
 
@@ -232,7 +236,7 @@ def _condition(condition: tree.Condition) -> _Piece:
         case tree.Search(name=name, condition=inner):
             return _Group([f"any {name.dotted} where ", _condition(inner)])
         case tree.Question():
-            return _value(condition.phrase)
+            return _Group([_value(condition.phrase), *_fallback(condition.otherwise)])
         case tree.Comparison():
             operator = condition.operator
             if condition.negated:
@@ -240,7 +244,11 @@ def _condition(condition: tree.Condition) -> _Piece:
             if condition.exactly:
                 operator += " exactly"
             operand = [] if condition.operand is None else [" ", _value(condition.operand)]
-            return _Group([_value(condition.subject), " ", operator, *operand])
+            return _Group([_value(condition.subject), " ", operator, *operand, *_fallback(condition.otherwise)])
+
+
+def _fallback(word: tree.Name | None) -> list[_Piece]:
+    return [] if word is None else [_Nest([_Break(" "), f"or else {word.dotted}"])]
 
 
 def _conjunction(condition: tree.And | tree.Or) -> list[_Piece]:

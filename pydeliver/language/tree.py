@@ -158,6 +158,12 @@ class Phrase(Node):
 Value = Text | Number | Quantity | Date | Clock | Network | Pattern | Name | Call | Range | List | Phrase | Broken
 
 
+def over(values: tuple[Value, ...]) -> Span:
+    """From the first of some values to the last."""
+    first, last = values[0].span, values[-1].span
+    return Span(first.line, first.column, last.end_line, last.end_column)
+
+
 # -- conditions -------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +189,8 @@ class Comparison(Node):
     """`subject operator operand`: `from is not "a", "b"`, `size > 10 MB`, `header "X" exists`.
 
     `operator` is one of is, contains, starts with, ends with, like, matches, in, exists, <, <=, >, >=.
-    `operand` is None for `exists`. `operator_span` is where a message about the operator points.
+    `operand` is None for `exists`. `operator_span` is where a message about the operator points. `otherwise` is the
+    word behind `or else`.
     """
 
     subject: Value
@@ -191,6 +198,7 @@ class Comparison(Node):
     operand: Value | None
     negated: bool = False
     exactly: bool = False
+    otherwise: Name | None = None
     operator_span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -204,9 +212,13 @@ class Search(Node):
 
 @dataclass(frozen=True, slots=True)
 class Question(Node):
-    """A condition that stands alone: `spam`, `duplicate within 7 days`, a `let` that names a condition."""
+    """A condition that stands alone: `spam`, `duplicate within 7 days`, a `let` that names a condition.
+
+    `otherwise` is the word behind `or else`.
+    """
 
     phrase: Value
+    otherwise: Name | None = None
 
 
 Condition = Or | And | Not | Comparison | Search | Question
@@ -254,10 +266,14 @@ class Rule(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Let(Statement):
-    """`let name = value` or `let name = condition …`; `name_span` is where the name stands."""
+    """`let name = value` or `let name = condition …`; `name_span` is where the name stands.
+
+    `otherwise` is the word behind the `or else` of a value.
+    """
 
     name: str
     value: Value | Condition
+    otherwise: Name | None = None
     name_span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -281,9 +297,11 @@ class Command(Statement):
 
     `file "Work"` · `copy file "a", "b"` · `set header "X" = "yes"` · `set mailboxes = "~/Mail" as mbox` ·
     `include optional "x"` · `language 1`. `words` are its parts in order; `rest` are the parts behind the value.
+    `otherwise` is what stands behind `or else`: a word or a block.
     """
 
     words: tuple[Value, ...]
     value: Value | None = None
     rest: tuple[Value, ...] = ()
     block: Block | None = None
+    otherwise: Name | Block | None = None

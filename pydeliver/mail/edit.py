@@ -1,9 +1,9 @@
 """Changes to a header block that a rule asks for, spliced into the bytes received.
 
-Owns `Edit`, `edited` and the header of a message in an mbox. It refuses to touch a byte of any other field, so that
-signatures over them stay valid, and to write a value that is more than one field: line breaks and control characters
-become spaces. RFC 5322 section 2.2 (line lengths), RFC 2047 (encoded words), RFC 6376 section 5.4.2 (which of several
-fields a signature covers).
+Owns `Edit`, `edited`, the header of a message in an mbox, and the whole message in these forms. It refuses to touch a
+byte of any other field, so that signatures over them stay valid, and to write a value that is more than one field:
+line breaks and control characters become spaces. RFC 5322 section 2.2 (line lengths), RFC 2047 (encoded words), RFC
+6376 section 5.4.2 (which of several fields a signature covers).
 
 New fields stand on top of the block: a signature counts fields of one name from the bottom, so there it holds.
 A field that the limit on the header block cut through is left alone, and so are fields after the first
@@ -15,6 +15,10 @@ from __future__ import annotations
 from pydeliver.mail import message, words
 from pydeliver.mail.folding import fold
 from pydeliver.status import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LINE = 76  # characters wanted in a line, the limit RFC 2047 section 2 gives
 LINE_LIMIT = 998  # and never more (RFC 5322 section 2.1.1)
@@ -73,6 +77,21 @@ def mbox_head(head: bytes, flags: str, keywords: tuple[str, ...], newline: bytes
     marks = "".join([letter for flag, letter in _MARKS if flag in flags])
     state = (("Status", "RO" if "S" in flags else ""), ("X-Status", marks), ("X-Keywords", " ".join(keywords)))
     return edited(head, tuple([Edit("add", name, value) for name, value in reversed(state) if value]), newline)
+
+
+def rewritten(whole: message.Message, edits: tuple[Edit, ...]) -> Iterator[bytes]:
+    """A message with its header edited, all else as received."""
+    yield edited(whole.head, edits, whole.newline)
+    yield from whole.chunks(len(whole.head))
+
+
+def rewritten_for_mbox(
+    whole: message.Message, edits: tuple[Edit, ...], flags: str, keywords: tuple[str, ...]
+) -> Iterator[bytes]:
+    """A message with its header edited and then as an mbox wants it (see `mbox_head`), all else as received."""
+    head = edited(whole.head, edits, whole.newline) if edits else whole.head
+    yield mbox_head(head, flags, keywords, whole.newline)
+    yield from whole.chunks(len(whole.head))
 
 
 def _applied(head: bytes, edit: Edit, newline: bytes, cut: bool) -> bytes:

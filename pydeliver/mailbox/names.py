@@ -31,7 +31,8 @@ class Store(Value):
     `default` is the place of INBOX: the path of a Maildir, or `mbox:` or `mh:` and a path. `layout` is "maildir++",
     "nested", or "mbox" (as nested, with files for Maildirs); `sync` is how far a delivery is durable before it is
     told: "full" (file and directory), "file" or "none"; `full` is what a mailbox over its quota does: "defer" (4.2.2)
-    or "refuse" (5.2.2); `locks` are those of an mbox: "both" (dotlock and fcntl) or "fcntl".
+    or "refuse" (5.2.2); `locks` are those of an mbox: "both" (dotlock and fcntl) or "fcntl". What is discarded is kept
+    back for `kept_seconds`, in no more than `kept_bytes` in all.
     """
 
     root: str
@@ -41,6 +42,8 @@ class Store(Value):
     full: str = "defer"
     locks: str = "both"
     home: str = ""
+    kept_seconds: int = 7 * 86400
+    kept_bytes: int = 200 << 20
 
 
 class Location(Value):

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 
 def family(name: str) -> dict[str, Word]:
-    """The words of one family by their names. Raises ImportError for a family that does not exist."""
+    """The words of one family by their names. Raises ImportError for a family that does not exist.
+
+    `INNER` are words of the plan that no rule says.
+    """
     module = __import__(f"{__name__}.{name}", fromlist=("WORDS",))
-    return {word.name: word for word in module.WORDS}
+    return {word.name: word for word in (*module.WORDS, *getattr(module, "INNER", ()))}
 
 
 def catalogue() -> dict[str, tuple[str, Word]]:

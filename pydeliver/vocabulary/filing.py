@@ -23,6 +23,7 @@ VALUE_BYTES = 160
 VALUE_CHARACTERS = 1000  # of a value that are looked at: normalising long runs of marks is quadratic
 SHOWN = 80  # characters of a value in a note
 _RESERVED = ("cur", "new", "tmp", "inbox")
+_FORMATS = ("mbox:", "mh:")  # what makes a path of a name, where a rule says so
 
 
 def clean(value: str, dots: bool) -> str:
@@ -57,14 +58,20 @@ def _fitting(text: str) -> str:
 
 
 def mailbox_name(pieces: Pieces, dots: bool) -> str:
-    """The name that the pieces make, "" when a value left nothing usable."""
+    """The name that the pieces make, "" when a value left nothing usable.
+
+    A value that would make a format of how the name begins (`mbox:` and then `/x`) loses the colon.
+    """
     made = []
     for text, from_value in pieces:
         cleaned = clean(text, dots) if from_value else text
         if from_value and not cleaned:
             return ""
         made.append(cleaned)
-    return "".join(made)
+    name = "".join(made)
+    if name.startswith(_FORMATS) and (pieces[0][1] or not made[0].startswith(_FORMATS)):
+        return name.replace(":", "_", 1)
+    return name
 
 
 def _file(draft: Draft, operands: tuple[Any, ...], final: bool = True) -> None:
@@ -78,7 +85,7 @@ def _file(draft: Draft, operands: tuple[Any, ...], final: bool = True) -> None:
         if problem:
             shown = "".join(["{" + text[:SHOWN] + "}" if value else text for text, value in pieces])
             draft.notes.append(f'"{shown}": {problem}: the default mailbox instead')
-        draft.deliver(INBOX if problem or name.upper() == INBOX else name, final)
+        draft.deliver(INBOX if problem or name.lower() == "inbox" else name, final)
 
 
 def _copy(draft: Draft, operands: tuple[Any, ...]) -> None:
@@ -91,6 +98,11 @@ def _keep(draft: Draft, _operands: tuple[Any, ...]) -> None:
 
 def _discard(draft: Draft, _operands: tuple[Any, ...]) -> None:
     draft.end("discard")
+
+
+def _discard_for_good(draft: Draft, _operands: tuple[Any, ...]) -> None:
+    draft.end("discard")
+    draft.for_good = True
 
 
 def _reject(draft: Draft, operands: tuple[Any, ...]) -> None:
@@ -127,7 +139,22 @@ WORDS = (
         "copy", ("copy file MAILBOXES",), _copy, "put a copy into a mailbox and go on", 'copy file "Archive/{now.year}"'
     ),
     Action("keep", ("keep",), _keep, "put the message into the default mailbox and end", "keep", True),
-    Action("discard", ("discard", "discard for good"), _discard, "drop the message and end", "discard", True),
+    Action(
+        "discard",
+        ("discard",),
+        _discard,
+        "keep the message out of the mailboxes and end; for some days `pydeliver quarantine` can bring it back",
+        "discard",
+        True,
+    ),
+    Action(
+        "discard for good",
+        ("discard for good",),
+        _discard_for_good,
+        "drop the message and end; nothing of it is kept",
+        "discard for good",
+        True,
+    ),
     Action(
         "reject",
         ("reject TEXT",),

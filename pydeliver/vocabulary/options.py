@@ -1,4 +1,4 @@
-"""What a rule file says about itself: `set mailboxes`, `set default`, `set me`, `set timezone`.
+"""What a rule file says about itself: `set mailboxes`, `default`, `me`, `timezone`, `quarantine`.
 
 Options are read once, when the rules are compiled; they stand at the top level and hold only literal text.
 """
@@ -6,8 +6,10 @@ Options are read once, when the rules are compiled; they stand at the top level 
 from __future__ import annotations
 
 from pydeliver.mail import address
-from pydeliver.vocabulary.word import Option
+from pydeliver.vocabulary.word import DURATION, Option
 
+DAY = 86400
+QUARANTINE_DAYS = 365  # at most
 LAYOUTS = ("maildir++", "nested", "mbox")
 
 
@@ -44,6 +46,10 @@ def _zone(values: tuple[str, ...]) -> str:
     return ""
 
 
+def _time_kept(values: tuple[str, ...]) -> str:
+    return f"at most {QUARANTINE_DAYS} days" if int(values[0]) > QUARANTINE_DAYS * DAY else ""
+
+
 WORDS = (
     Option(
         "mailboxes",
@@ -54,5 +60,12 @@ WORDS = (
     ),
     Option("default", "the default mailbox, INBOX in rules", 'set default = "~/Maildir"', _mailbox),
     Option("me", "your own addresses", 'set me = "bob@example.org", "bob@example.com"', _addresses, many=True),
+    Option(
+        "quarantine",
+        "how long what you `discard` is kept back, instead of the site's `quarantine-days`; `0 days` keeps nothing",
+        "set quarantine = 3 days",
+        _time_kept,
+        kind=DURATION,
+    ),
     Option("timezone", "the zone in which times of day and dates are read", 'set timezone = "Europe/Berlin"', _zone),
 )

@@ -37,6 +37,12 @@ FACT, THING = "fact", "thing"
 NOTHING, OF_TEXT, OF_FIELD, OF_NAME, OF_NUMBER = "", "text", "field", "name", "number"
 OF_MAILBOX = "mailbox"  # the name of a mailbox: `mailbox "Work"`
 CALLED, CALLED_WITH_NUMBER = "called", "called with a number"  # `lower(subject)`, `first(subject, 20)`
+# What one of the field's `forms` says behind its name: FIELD is a field, NUMBER a whole number, DURATION a time like
+# `3 days`, PERIOD one like `hour`, the latter two in seconds. The argument is pairs of such a name and its value.
+# COMMAND is a program with its arguments, as a function to their pieces, and brings FALLBACK, the word of `or else`.
+FORMED = "formed"
+COMMAND, FALLBACK = "COMMAND", "FALLBACK"
+FALLBACKS = ("defer", "keep", "no")
 HERE = "here"  # the argument of a part's field inside `any … where`: of the part at hand alone
 
 
@@ -52,11 +58,34 @@ class Unanswered(Exception):
         self.question = question
 
 
+class Decided(Exception):
+    """A program failed, and its rule wants to end there: by "defer" or "keep", and why."""
+
+    def __init__(self, outcome: str, why: str) -> None:
+        super().__init__(outcome, why)
+        self.outcome = outcome
+        self.why = why
+
+
+class Event(Value):
+    """What is to be remembered of a message: that one with this key came, for so many seconds.
+
+    `every` one counts; otherwise only the last is kept.
+    """
+
+    kind: str
+    key: str
+    seconds: int
+    every: bool = False
+
+
 class Delivery(Value):
     """An action bound to this message: put it, in this form, there.
 
     `mailbox` is a mailbox name ("INBOX", "lists/debian-user", an absolute path that ends in "/"); `flags` are Maildir
     flag letters, `labels` keywords, `edits` the header edits made so far; `final` tells `file` from `copy file`.
+    With an `argv` it is a pipe, into a program of which at most so many run `at_once` (0: any number). A failure of one
+    that `defers` makes the mail wait; else the rules say what holds.
     """
 
     mailbox: str
@@ -67,15 +96,21 @@ class Delivery(Value):
     file: int = 0
     rule: str = ""
     final: bool = True
+    argv: tuple[str, ...] = ()
+    at_once: int = 0
+    defers: bool = True
 
     @property
     def form(self) -> tuple[object, ...]:
         """What makes two deliveries the same: place and shape, whichever rule asked for them."""
-        return (self.mailbox, self.flags, self.labels, self.edits)
+        return (self.mailbox, self.flags, self.labels, self.edits, self.argv)
 
     def describe(self) -> str:
         """One line for the report, the trace and the log."""
-        shown = ["file" if self.final else "copy file", f'"{self.mailbox}"']
+        if self.argv:
+            shown = ["pipe" if self.final else "copy pipe", f'"{" ".join(self.argv)}"']
+        else:
+            shown = ["file" if self.final else "copy file", f'"{self.mailbox}"']
         shown += [f"marked {FLAGS[letter]}" for letter in self.flags]
         shown += [f'label "{label}"' for label in self.labels]
         shown += [edit.describe() for edit in self.edits]
@@ -93,6 +128,7 @@ class Facts:
         "envelope",
         "given",
         "message",
+        "notes",
         "part",
         "score",
         "settings",
@@ -112,6 +148,7 @@ class Facts:
         self.settings = settings
         self.given = given or {}  # values that a rule test supplies, by field and argument
         self.captures: dict[str, str] = {}
+        self.notes: list[str] = []  # for the log and the trace
         self.score = 0.0
         self.part = -1  # the number of the part at hand, inside `any … where`
         self._values: dict[tuple[str, Any, int], Any] = {}
@@ -166,6 +203,7 @@ class Draft:
         "facts",
         "file",
         "flags",
+        "for_good",
         "labels",
         "line",
         "log",
@@ -182,23 +220,31 @@ class Draft:
         self.flags = ""
         self.labels: tuple[str, ...] = ()
         self.log: list[str] = []
-        self.notes: list[str] = []
+        self.notes = facts.notes
         self.outcome = ""  # "" while undecided, then: deliver, discard, reject or defer
         self.text = ""  # why, for reject and defer
+        self.for_good = False  # discarded without a copy for the quarantine
         self.rule, self.line, self.file = "", 0, 0  # the statement at hand
         self.cancelled: tuple[Delivery, ...] = ()
 
     def deliver(self, mailbox: str, final: bool) -> None:
         """Add a delivery in the form the message has by now; an identical one is made once."""
-        made = Delivery(mailbox, self.flags, self.labels, self.edits, self.line, self.file, self.rule, final)
+        self._add(Delivery(mailbox, self.flags, self.labels, self.edits, self.line, self.file, self.rule, final))
+
+    def pipe(self, argv: tuple[str, ...], at_once: int, defers: bool, final: bool) -> None:
+        """The same into a program. What a mailbox only notes beside a message is nothing to it."""
+        where = (self.line, self.file, self.rule, final)
+        self._add(Delivery("", "", (), self.edits, *where, argv, at_once, defers))
+
+    def _add(self, made: Delivery) -> None:
         for number, earlier in enumerate(self.deliveries):
             if earlier.form == made.form:
-                if final:
+                if made.final:
                     self.deliveries[number] = made
                 break
         else:
             self.deliveries.append(made)
-        if final:
+        if made.final:
             self.outcome = "deliver"
 
     def end(self, outcome: str, text: str = "") -> None:
@@ -225,6 +271,8 @@ class Field(Value):
     apply: Callable[[str, int], str] | None = None  # what a function makes of one text and its number
     # On the right of an operator: what else counts as the texts on the left.
     reaches: Callable[[Facts, tuple[str, ...]], tuple[str, ...]] | None = None
+    forms: tuple[str, ...] = ()  # what may stand behind the name, the longest first
+    remembers: Callable[[Facts, Any, str], Event | None] | None = None  # of the message, by its outcome
     parts: Callable[[Facts], int] | None = None  # how many there are for `any … where` to go through
 
 
@@ -247,7 +295,10 @@ class Action(Value):
 
 
 class Option(Value):
-    """A setting of the rule file, `set NAME = VALUE`: `problem(values)` says in a sentence what is wrong, or ""."""
+    """A setting of the rule file, `set NAME = VALUE`: `problem(values)` says in a sentence what is wrong, or "".
+
+    Values are texts, or of the kind DURATION: then they are written like `3 days`, and are texts of whole seconds.
+    """
 
     name: str
     about: str
@@ -255,6 +306,7 @@ class Option(Value):
     problem: Callable[[tuple[str, ...]], str]
     many: bool = False
     kinds: tuple[str, ...] = ()  # words that may follow `as`
+    kind: str = TEXT
 
 
 Word = Field | Action | Option

@@ -7,8 +7,8 @@ fill in what nobody gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from pydeliver.agent import World, completed, decide, program_of
@@ -16,7 +16,8 @@ from pydeliver.agent.rules import Home
 from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.mailbox.names import Store
-from pydeliver.mailbox.reader import Entry, entries
+from pydeliver.mailbox.reader import Entry as Entry
+from pydeliver.mailbox.reader import entries
 from pydeliver.plan import Plan
 from pydeliver.status import Status
 from pydeliver.verdict import Verdict
@@ -62,20 +63,44 @@ class _WithoutFrom:
         return self._source.read(self._skip + offset, length)  # type: ignore[no-any-return]
 
 
+MEMORIES = ("duplicate", "seen-sender", "more")  # the words that ask what came before
+COUNTLESS = 1 << 60  # messages that came before, where somebody says yes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a rehearsal knows of earlier messages: answers by the word that asks, and whether to `ask` for the rest."""
+
+    given: Mapping[str, bool] = field(default_factory=dict)
+    ask: bool = False
+
+
 def rehearse(
-    plan: Plan, store: Store, home: Home, envelope: Envelope, entries: Iterable[Entry], now: float
+    plan: Plan,
+    store: Store,
+    home: Home,
+    envelope: Envelope,
+    entries: Iterable[Entry],
+    now: float,
+    memory: Known | None = None,
+    run: bool = False,
 ) -> Iterator[Rehearsal]:
-    """Judge each message by the plan, in order, as at the moment `now`."""
+    """Judge each message by the plan, in order, as at the moment `now`; `run` the programs that the rules ask."""
+    memory = memory or Known()
+    remembered = {name: COUNTLESS * yes for name, yes in memory.given.items()}
     program = program_of(plan, store)
-    world = World(home, store, plan.settings, now)
+    world = World(home, store, plan.settings, now, only_look=True)
     known: dict[Any, Any] = {}  # the world is asked once for all messages
     for entry in entries:
         problems: list[str] = []
 
         def answer(question: Any, problems: list[str] = problems) -> Any:
-            if question not in known:
-                known[question] = world.answer(question)
-            found = known[question]
+            if question[0] == "remembered" and (question[1] in remembered or not memory.ask):
+                return remembered.get(question[1])
+            if question[0] == "program":  # which says something else of each message
+                found = world.answer(question)
+            else:
+                found = known[question] = known[question] if question in known else world.answer(question)
             if isinstance(found, Status):
                 problems.append(found.text)
                 return None
@@ -88,6 +113,10 @@ def rehearse(
             message = Message(_WithoutFrom(entry.source, len(line)) if line else entry.source)
         if not message.size:
             problems.append("the message is empty: a delivery asks for another try")
-        judged, _ = decide(program, completed(envelope, message, from_line, trusted=True), message, answer)
+        whole = completed(envelope, message, from_line, trusted=True)
+        if run:
+            world.run_for(whole, message)
+        judged, _ = decide(program, whole, message, answer)
         assert isinstance(judged, Verdict)  # `answer` never gives a Status
         yield Rehearsal(entry.label, message, judged, tuple(problems))
+    world.close()

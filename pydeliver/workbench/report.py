@@ -111,9 +111,14 @@ def decision_json(one: Rehearsal, plan: Plan, traced: bool) -> str:
     return json.dumps(made, ensure_ascii=False)
 
 
+def _place(one: Delivery) -> str:
+    return f"pipe {one.argv[0]}" if one.argv else one.mailbox
+
+
 def _delivery(one: Delivery) -> dict[str, object]:
     return {
-        "mailbox": one.mailbox,
+        "mailbox": one.mailbox or None,
+        "program": list(one.argv) or None,
         "flags": one.flags,
         "labels": list(one.labels),
         "edits": [edit.describe() for edit in one.edits],
@@ -168,7 +173,7 @@ class Sum:
     def add(self, one: Rehearsal) -> None:
         self.messages += 1
         verdict = one.verdict
-        for place in {delivery.mailbox for delivery in verdict.deliveries} or {verdict.outcome}:
+        for place in {_place(delivery) for delivery in verdict.deliveries} or {verdict.outcome}:
             self.places[place] += 1
 
     def lines(self) -> Iterable[str]:

@@ -2,7 +2,8 @@
 
 Calls `agent.decide`, as deliveries do; nothing is written. The world is what the test gives: the rest of the envelope
 is absent, and of mailboxes that are not given none exists. The clock and list files that are not given are the real
-ones. A question that can't be answered fails the test, as it would make the mail wait.
+ones; nothing came before but what is given, and no program is run. A question that can't be answered fails the test,
+as it would make the mail wait.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pydeliver.agent import World, completed, decide, program_of
+from pydeliver.agent.programs import ENDED, FAILED
 from pydeliver.agent.rules import Distrust, Home, read_list
 from pydeliver.language.cases import Case, Expectation, marks
 from pydeliver.language.letters import Letter, Moment, Raw
@@ -28,8 +30,9 @@ from pydeliver.plan import Plan
 from pydeliver.status import Status
 from pydeliver.verdict import DELIVER, Delivery, Verdict
 from pydeliver.workbench.compose import composed
-from pydeliver.workbench.rehearse import Rehearsal
+from pydeliver.workbench.rehearse import COUNTLESS, MEMORIES, Rehearsal
 
+PROGRAMS = ("run", "output", "program")
 _ENVELOPE = {
     "envelope.from": "sender",
     "envelope.to": "recipient",
@@ -84,7 +87,7 @@ def run(cases: Iterable[Case], plan: Plan, store: Store, home: Home, now: float)
         bound = program if own is plan else program_of(own, store)
         judged, _ = decide(bound, envelope, message, stage.answer, stage.values())
         assert isinstance(judged, Verdict)  # `answer` never gives a Status
-        outcome = _Outcome(message, judged, case.expectations)
+        outcome = _Outcome(message, judged, case.expectations, home)
         failures = [Failure(one.shown, outcome.got(one)) for one in case.expectations if not outcome.holds(one)]
         problems = tuple(stage.problems)
         yield Result(case, tuple(failures), problems, Rehearsal(case.name, message, judged, problems))
@@ -102,6 +105,10 @@ class _Stage:
         self._world = World(home, store, plan.settings, now)
         moments = [value for one in case.given for value in one.values if isinstance(value, Moment)]
         self._now = self._seconds(moments[0]) if moments else now
+        self._remembered = {one.name for one in case.given if one.name in MEMORIES and one.values}
+        self._programs = [
+            (one.name, self._argv(one.argument), one.values) for one in case.given if one.name in PROGRAMS
+        ]
         self._lists = {one.argument: frozenset(map(_folded, one.values)) for one in case.given if one.name == "file"}
 
     def plan(self) -> Plan:
@@ -137,7 +144,7 @@ class _Stage:
 
     def values(self) -> dict[tuple[str, Any], Any]:
         """The values of fields that stand for those that evaluation would read."""
-        elsewhere = (*_ENVELOPE, "arg", "env", "file", "me", "now")
+        elsewhere = (*_ENVELOPE, *MEMORIES, *PROGRAMS, "arg", "env", "file", "me", "now")
         return {(one.name, one.argument): one.values for one in self.case.given if one.name not in elsewhere}
 
     def answer(self, question: Any) -> Any:
@@ -149,6 +156,13 @@ class _Stage:
             return self._lists[question[1]]
         if kind == "mailbox-exists":
             return False
+        if kind == "piped":
+            came = self._came_of("program", question[1])
+            return (ENDED, True) if came is None else came
+        if kind == "program":
+            return self._came_of(question[1], question[2])
+        if kind == "remembered":
+            return COUNTLESS if question[1] in self._remembered else 0
         if kind == "mailbox":
             location = locate(self._store, question[1])
             return location.text if isinstance(location, Status) else ""
@@ -158,6 +172,19 @@ class _Stage:
             self.problems.append(found.text + hint)
             return None
         return found
+
+    def _argv(self, words: Any) -> tuple[str, ...]:
+        return tuple([self._home.expand(word) for word in words])
+
+    def _came_of(self, word: str, argv: tuple[str, ...]) -> Any:
+        """What is given of the program whose command begins with the most of these words; None if nothing is."""
+        fitting = [one for one in self._programs if one[0] in (word, "program") and argv[: len(one[1])] == one[1]]
+        if not fitting:
+            return None
+        name, _, values = max(fitting, key=lambda one: len(one[1]))
+        if name == "program":
+            return FAILED, "fails, as the test says"
+        return ENDED, values[0] if values else False
 
     def _seconds(self, moment: Moment) -> float:
         """A moment of the user's zone since the epoch."""
@@ -179,13 +206,15 @@ def _folded(value: object) -> str:
 class _Outcome:
     """What became of a message, for expectations to look at."""
 
-    def __init__(self, message: Message, verdict: Verdict, expectations: tuple[Expectation, ...]) -> None:
+    def __init__(self, message: Message, verdict: Verdict, expectations: tuple[Expectation, ...], home: Home) -> None:
         self.verdict = verdict
+        self.home = home
         # What `expect copy file` names needs no second word: `expect file` is about all the others.
         named = [name for one in expectations if one.kind == "copy file" and not one.no for name in _boxes(one)]
-        self.copies = [one.mailbox for one in verdict.deliveries if not one.final]
-        self.boxes = {one.mailbox for one in verdict.deliveries}
-        self.elsewhere = {one.mailbox for one in verdict.deliveries if one.final or one.mailbox not in named}
+        filed = [one for one in verdict.deliveries if not one.argv]
+        self.copies = [one.mailbox for one in filed if not one.final]
+        self.boxes = {one.mailbox for one in filed}
+        self.elsewhere = {one.mailbox for one in filed if one.final or one.mailbox not in named}
         self.form = _form(verdict)
         self._message = message
 
@@ -199,6 +228,10 @@ class _Outcome:
         if one.kind == "copy file":
             wanted = _boxes(one)
             return all([box in self.copies for box in wanted]) if not one.no else _any(wanted, self.copies)
+        if one.kind in ("pipe", "copy pipe"):
+            words = tuple([self.home.expand(word) for word in one.names])
+            piped = [each.argv for each in verdict.deliveries if each.argv and each.final == (one.kind == "pipe")]
+            return any([argv[: len(words)] == words for argv in piped])
         if one.kind == "discard":
             return verdict.outcome == "discard" and (one.no or not self.elsewhere)
         if one.kind in ("reject", "defer"):

@@ -11,6 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pydeliver.cli import COMMANDS
+from pydeliver.cli.commands import commands
+
 ROOT = Path(__file__).parents[2]
 FIVE_SLIPS = """\
 iff from is "x" { keep }
@@ -195,6 +198,10 @@ def test_every_help_has_an_example(home: Path, command: str) -> None:
     done = run(home, command, "--help")
     assert done.returncode == 0
     assert "Example:" in done.stdout
+
+
+def test_every_command_is_told_from_a_delivery() -> None:
+    assert set(COMMANDS) | {"deliver"} == set(commands.commands)
 
 
 def test_a_wrong_command_line_leaves_with_64(home: Path) -> None:

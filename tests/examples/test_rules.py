@@ -25,7 +25,6 @@ SETTINGS = EXAMPLES / "settings.toml"
 COLUMNS = 100  # as in the manual
 # Words that no example uses, and why not.
 UNUSED = {
-    "address": "a field of addresses is compared by its bare address anyway",
     "hour": "`now in 09:00..17:00` says it better",
 }
 # A Wednesday at noon, a Sunday at night before the new year; tests that need another time give it.

@@ -110,7 +110,7 @@ message {}; expect fil "x" | message {}; expect file "x"
 message {}; expect file | message {}; expect no file
     31+4 bad-expect: write `expect file "Work"`
 message {}; expect copy "x" | message {}; expect copy file "x"
-    31+4 bad-expect: write `expect copy file "Work"`
+    31+4 bad-expect: write `expect copy file "Work"` or `expect copy pipe "prog"`
 message {}; expect header "X" "y" | message {}; expect header "X" = "y"
     31+6 bad-expect: write `expect header "X-Large" = "…"` or `expect header "X-Large"`
 message {}; expect mark read | message {}; expect mark "seen", flagged
@@ -128,7 +128,7 @@ message {}; given not bulk; expect keep | message {}; given no bulk; expect keep
 """
 
 
-KINDS = "file, copy, keep, discard, reject, defer, mark, label, header, subject, log, by"
+KINDS = "file, copy, keep, discard, pipe, reject, defer, mark, label, header, subject, log, by"
 
 
 def compiled(text: str, files: dict[str, str] | None = None) -> Compiled:

@@ -61,6 +61,40 @@ let l = ["a", foo] | let l = ["a", "foo"]; if from is l { keep }
     1:15+3 error unknown-word: `foo` is not known here
 let x = condition frm exists; if x { keep }; log "{x}"; log x | let x = from; log "{x}"
     1:19+3 error unknown-word: `frm` is not known here; did you mean `from`?
+if duplicate by { keep } | if duplicate by to { keep }; if duplicate by header "X-A" within 1 day { keep }
+    1:4+12 error wrong-form: `duplicate` takes `by FIELD within DURATION`, `by FIELD`, `within DURATION` or nothing
+file "a" or else keep | copy pipe "a" or else { }; pipe "a" or else keep
+    1:18+4 error bad-fallback: nothing here can fail: `or else` stands behind a program
+if duplicate by size { keep } | if duplicate by message-id { keep }
+    1:17+4 error wrong-kind: `size` is no text and no address
+if duplicate by bulk { keep } | if duplicate by first(subject, 9) { keep }
+    1:17+4 error no-value: `bulk` is a condition, `if bulk`, and has no value
+if duplicate within 2 years { keep } | if duplicate within 1 year { keep }
+    1:21+7 error wrong-kind: here stands a time up to a year, like `3 days`
+if more than 2.5 per hour by from { keep } | if more than 2 per hour by from { keep }
+    1:14+3 error wrong-kind: here stands a whole number
+if more than 2 per year by from { keep } | if more than 2 per week by from { keep }
+    1:20+4 error wrong-kind: here stands `minute`, `hour`, `day` or `week`
+if more 2 per day by from { keep } | if not more than 2 per day by from { keep }
+    1:4+22 error wrong-form: `more` takes `than NUMBER per PERIOD by FIELD`
+if seen-sender by from { keep } | if not seen-sender and bulk { keep }
+    1:4+19 error wrong-form: `seen-sender` takes nothing
+if count duplicate > 1 { keep } | if duplicate { keep }
+    1:10+9 error no-value: `duplicate` is a condition, `if duplicate`, and can't be counted
+file [] | file ["a", "b"]
+    1:6+2 error wrong-form: this list is empty: `file "Work/Boss"`
+mark [] | mark [seen]
+    1:6+2 error wrong-form: this list is empty: `mark seen, flagged`
+reject [] | reject ["no"]
+    1:8+2 error wrong-form: this list is empty: `reject "no such project here"`
+set header [] = "x" | set header ["X-A"] = "x"
+    1:12+2 error wrong-form: this list is empty: `set header "X-Large" = "yes"`
+set me = [] | set me = ["a@b.c"]
+    1:1+11 error bad-option: write `set me = "bob@example.org", "bob@example.com"`
+if from in [] { keep } | if from in ["a@b.c"] { keep }
+    1:12+2 warning empty-list: this list is empty: nothing is in it
+log "{slug(2 days)}" | log "{slug(subject)}"
+    1:12+6 error wrong-call: a function takes a field, a capture or the name of a `let`
 mark 3 | mark seen
     1:6+1 error unknown-choice: this is nothing to mark; it is one of seen, flagged, answered, draft, trashed
 if from in file { keep } | if from in file "a" { keep }
@@ -145,7 +179,7 @@ if size > 1 { language 1 } | language 1; if size > 1 { keep }
 file | file "a", "b"
     1:1+4 error wrong-form: `file` is written `file "Work/Boss"`
 discard for ever | discard for good
-    1:1+16 error wrong-form: `discard` is written `discard`
+    1:1+16 error wrong-form: `discard` is written `discard` or `discard for good`
 set header "X" | set header "X" = "a"
     1:1+14 error wrong-form: `set` is written `set header "X-Large" = "yes"`
 log "a", "b" | label "a", "b"

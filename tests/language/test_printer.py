@@ -114,6 +114,8 @@ def test_the_rules_of_the_language_s_own_picture_are_canonical() -> None:
         "count to > 20 per hour by from.address",
         "size in 1 MB..20 MB",
         "date < 2026-12-20 18:05 and age > 0.5 days",
+        'run "a" succeeds or else no and output of "b" is "c" or else keep or f > 2 or else no',
+        'header "X" exists or else no',
         "not (a and not (b or c)) and (d and e) and not f is 1 or g and h or (i or j)",
     ],
 )
@@ -133,6 +135,9 @@ def test_a_condition_written_canonically_stays(text: str) -> None:
         ("x 007.50 10MB 3..-4", "x 7.5 10 MB 3..-4\n"),
         ("x f ( a,) \t 0.000001", "x f(a) 0.000001\n"),
         ("let x=condition a", "let x = condition a\n"),
+        ('pipe "a"  or  else{b ; c}', 'pipe "a" or else { b; c }\n'),
+        ('pipe "a"\n or else keep\nb', 'pipe "a" or else keep\nb\n'),
+        ('let x = a "b"  or \t else   no', 'let x = a "b" or else no\n'),
         ("\n\n\na\r\n\n\n\nb\n\n", "a\n\nb\n"),
         ("a; every 7 days", "a\n; every 7 days\n"),
         ("", ""),
@@ -386,6 +391,11 @@ def phrases(draw: Draw, depth: int) -> tuple[tree.Value, ...]:
     return (draw(names()), *draw(rows(depth, least=0, several=True)))
 
 
+def fallbacks() -> st.SearchStrategy[tree.Name | None]:
+    """What stands behind an `or else`, if one is there."""
+    return st.none() | st.sampled_from(["defer", "keep", "no"]).map(lambda word: tree.Name(NOWHERE, (word,)))
+
+
 @st.composite
 def operands(draw: Draw, depth: int) -> tree.Value:
     values = tuple([alone(row) for row in draw(st.lists(rows(depth), min_size=1, max_size=3))])
@@ -415,13 +425,14 @@ def conditions(draw: Draw, depth: int) -> tree.Condition:
         return tree.And(NOWHERE, parts) if kind == 1 else tree.Or(NOWHERE, parts)
     subject, negated = alone(draw(phrases(1))), draw(st.booleans())
     if kind == 3:
-        return tree.Question(NOWHERE, subject)
+        return tree.Question(NOWHERE, subject, draw(fallbacks()))
     if kind == 4:
-        return tree.Comparison(NOWHERE, subject, "exists", None, negated)
+        return tree.Comparison(NOWHERE, subject, "exists", None, negated, otherwise=draw(fallbacks()))
     operand = draw(operands(2))
     if kind == 5:
-        return tree.Comparison(NOWHERE, subject, draw(ORDERS), operand, negated)
-    return tree.Comparison(NOWHERE, subject, draw(TEXT_OPERATORS), operand, negated, draw(st.booleans()))
+        return tree.Comparison(NOWHERE, subject, draw(ORDERS), operand, negated, otherwise=draw(fallbacks()))
+    exactly = draw(st.booleans())
+    return tree.Comparison(NOWHERE, subject, draw(TEXT_OPERATORS), operand, negated, exactly, draw(fallbacks()))
 
 
 @st.composite
@@ -444,9 +455,13 @@ def statements(draw: Draw, depth: int) -> tree.Statement:
         body = draw(ifs(depth - 1) if draw(st.booleans()) else blocks(depth - 1))
         return tree.Rule(NOWHERE, draw(texts(1)), body, blank_before=blank)
     if kind == 2:
-        value = draw(conditions(2)) if draw(st.booleans()) else draw(operands(3))
-        return tree.Let(NOWHERE, draw(WORDS), value, blank_before=blank)
+        if draw(st.booleans()):
+            return tree.Let(NOWHERE, draw(WORDS), draw(conditions(2)), blank_before=blank)
+        return tree.Let(NOWHERE, draw(WORDS), draw(operands(3)), draw(fallbacks()), blank_before=blank)
     value, *rest = draw(rows(2, several=True)) if draw(st.booleans()) else (None,)
+    if kind == 4:
+        otherwise = draw(blocks(depth - 1) if depth > 0 and draw(st.booleans()) else fallbacks())
+        return tree.Command(NOWHERE, draw(phrases(2)), otherwise=otherwise, blank_before=blank)
     block = draw(blocks(depth - 1)) if depth > 0 and kind == 3 else None
     return tree.Command(NOWHERE, draw(phrases(2)), value, tuple(rest), block, blank_before=blank)
 

@@ -20,7 +20,7 @@ from pydeliver.vocabulary import catalogue
 from pydeliver.vocabulary.word import Action, Field, Word
 from pydeliver.workbench.testing import run
 
-TOPICS = ("commands", "language", "postfix", "reliability", "settings", "trouble", "words")
+TOPICS = ("commands", "language", "postfix", "quarantine", "reliability", "settings", "trouble", "words")
 COLUMNS = 100
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INCLUDED = re.compile(r'^include (?:optional )?"([^"]+)"', re.MULTILINE)

@@ -211,6 +211,7 @@ def test_a_signal_that_is_held_off_does_not_come_through_the_watching_thread() -
 def test_without_a_limit_nobody_watches() -> None:
     def work() -> int:
         alarm.guard(0)
-        return alarm.watched(_thread._count, lambda: os._exit(42))
+        before = _thread._count()  # the tests' own helpers
+        return 7 + alarm.watched(_thread._count, lambda: os._exit(42)) - before
 
-    assert exit_code(work) == 0
+    assert exit_code(work) == 7

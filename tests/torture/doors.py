@@ -98,7 +98,7 @@ class Visitor:
         before = self.everything()
         trace = self.home.path.parent / f"{self.name}.trace"
         options = ["-r", RECIPIENT, *(["-f", sender])]
-        command = self.installation.command("try", "--json", *options, *files)
+        command = self.installation.command("try", "--json", "--ask", *options, *files)
         if careless:
             command = [str(self.installation.launcher), *options]
         done = subprocess.run(

@@ -92,8 +92,7 @@ def test_what_is_discarded_leaves_its_copies(root: Path) -> None:
     assert outcome.status.ok
     assert mails(root) == {".A": [MESSAGE]}
     (root.parent / "other").mkdir()
-    outcome = carry_out("discard\n", root.parent / "other" / "Maildir")
-    assert (outcome.status.ok, outcome.files) == (True, ())
+    assert carry_out("discard\n", root.parent / "other" / "Maildir").status.ok
     assert not (root.parent / "other" / "Maildir").exists()
 
 

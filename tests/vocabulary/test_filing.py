@@ -96,6 +96,26 @@ def test_values_never_add_a_level(first: str, second: str) -> None:
     assert name == "" or name.count("/") == 2
 
 
+@pytest.mark.parametrize(
+    ("pieces", "name"),
+    [
+        ([("mbox:", True), ("/deep", False)], "mbox_/deep"),
+        ([("MH:~", True), ("/deep", False)], "mh_~/deep"),
+        ([("m", False), ("box:~", True), ("/deep", False)], "mbox_~/deep"),
+        ([("mh", True), (":~", False), ("/deep", False)], "mh_~/deep"),
+        ([("mh:~/MH/", False), ("mbox:~", True)], "mh:~/MH/mbox:~"),
+        ([("re: mbox:", True)], "re: mbox:"),
+    ],
+)
+def test_a_format_comes_from_literal_text_only(pieces: list[tuple[str, bool]], name: str) -> None:
+    assert mailbox_name(tuple(pieces), True) == name
+
+
+def test_a_look_alike_of_the_inbox_is_a_folder_like_any_other() -> None:
+    assert "ınbox".upper() == "INBOX"
+    assert boxes(judge('file "{arg.1}"\n', arguments={"1": "ınbox"})) == ["ınbox"]
+
+
 @given(st.text())
 def test_cleaning_leaves_harmless_ascii_words_alone(value: str) -> None:
     word = "".join(c for c in value if c.isascii() and c.isalnum()).lower()
@@ -160,3 +180,9 @@ def test_whether_a_mailbox_is_there_is_asked_by_the_name_that_is_written() -> No
         assert holds(f'mailbox "{name}" exists', world=world) is there
         assert ("mailbox-exists", name) in world.asked
     assert holds('mailbox "Other" not exists', world=world) is True
+
+
+def test_a_discard_for_good_is_told_apart() -> None:
+    found = [(one.outcome, one.for_good, one.describe()) for one in (judge("discard\n"), judge("discard for good\n"))]
+    assert found == [("discard", False, "discard"), ("discard", True, "discard for good")]
+    assert judge('copy file "A"\ndiscard for good\n').describe() == 'copy file "A", discard for good'

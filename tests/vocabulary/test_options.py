@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pydeliver import vocabulary
+from pydeliver.language.load import compile_rules
 from pydeliver.vocabulary.options import WORDS
-from tests.rules import plan
+from tests.rules import Library, plan
 
 PROBLEMS = {word.name: word.problem for word in WORDS}
 
@@ -37,6 +38,19 @@ def test_a_zone_that_exists_is_taken(zone: str) -> None:
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "", "../../etc/passwd", "/etc/passwd", "a\0b", "Europe"])
 def test_a_zone_that_does_not_exist_is_told(zone: str) -> None:
     assert "no time zone" in PROBLEMS["timezone"]((zone,))
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("0 days", 0), ("12 hours", 43_200), ("1 year", 31_536_000)])
+def test_the_time_in_the_quarantine_is_a_duration(written: str, seconds: int) -> None:
+    assert plan(f"set quarantine = {written}\n").settings["quarantine"] == (str(seconds),)
+
+
+@pytest.mark.parametrize("written", ["3", '"3 days"', "3 MB", "1 day, 2 days", "366 days", "days"])
+def test_what_is_no_such_duration_is_told(written: str) -> None:
+    made = compile_rules("main.rules", f"set quarantine = {written}\n".encode(), Library({}))
+    (found,) = made.diagnostics
+    assert found.name == "bad-option"
+    assert "3 days" in found.message or "365 days" in found.message
 
 
 def test_the_example_of_every_option_is_taken() -> None:
