@@ -16,6 +16,7 @@ from pydeliver.status import deferred
 from pydeliver.system import alarm
 from pydeliver.system.spool import Held
 from pydeliver.transport import Outcome, Work, execute
+from pydeliver.verdict import DELIVER, Verdict
 from tests.rules import judge
 
 MESSAGE = b"From: boss@example.com\r\nSubject: one\r\nX-N: 1\r\n\r\n\0body\xff\r\nFrom here\n"
@@ -56,6 +57,13 @@ def test_every_delivery_is_in_its_mailbox_as_received(root: Path) -> None:
     assert mails(root) == {".A.B": [MESSAGE], ".C": [MESSAGE], ".": [MESSAGE]}
     assert sorted(Path(one).read_bytes() for one in outcome.files) == [MESSAGE] * 3
     assert leftovers(root) == []
+
+
+def test_a_verdict_that_names_no_place_is_no_success(root: Path) -> None:
+    place = Store(str(root), str(root), home=str(root.parent))
+    work = Work(Message.of(MESSAGE), Held(MESSAGE), Envelope("jo@x"), place, str(root.parent), "mx.example.org", NOW)
+    assert execute(Verdict(DELIVER, ()), work).status.exit_code == 75
+    assert mails(root) == {}
 
 
 def test_an_edit_is_in_the_later_deliveries_only(root: Path) -> None:
