@@ -18,7 +18,7 @@ from pydeliver.mail.message import Message
 from pydeliver.mailbox import journal as journals
 from pydeliver.mailbox.journal import Journal
 from pydeliver.mailbox.names import INBOX, MAILDIR, MBOX, locate
-from pydeliver.status import Status, Value, deferred, refused, stored
+from pydeliver.status import TRY_AGAIN, Status, Value, deferred, refused, stored
 from pydeliver.system import alarm
 from pydeliver.system.disk import failure
 from pydeliver.verdict import DEFER, DELIVER, DISCARD, REJECT, Delivery
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 SWEEP_PATIENCE = 2.0  # seconds that clearing the quarantine may take
 RULE_NAME = 200  # characters of a rule's name in a field
 PROGRAM = "program"  # begins the journal's record of a program that has taken the message
-TRY_AGAIN = 75  # what a program ends with that wants another try: EX_TEMPFAIL, sysexits(3)
 _KEY_BYTES = 16
 
 
@@ -218,18 +217,17 @@ def _swept(work: Work, spared: tuple[str, ...]) -> list[str]:
     """
     from pydeliver.mailbox import quarantine
 
-    store, notes = work.store, [""]
-
-    def sweep() -> None:
-        notes[0] = quarantine.sweep(work.state, store.kept_seconds, store.kept_bytes, work.now, spared)
-
+    store = work.store
     try:
-        alarm.within(SWEEP_PATIENCE, sweep)
+        note = alarm.within(
+            SWEEP_PATIENCE,
+            lambda: quarantine.sweep(work.state, store.kept_seconds, store.kept_bytes, work.now, spared),
+        )
     except alarm.Interrupted:
-        notes[0] = "clearing the quarantine took too long, and goes on with the next discard"
+        note = "clearing the quarantine took too long, and goes on with the next discard"
     except Exception as error:  # noqa: BLE001 - the message is stored, and nothing here may change the answer
-        notes[0] = f"the quarantine can't be cleared: {error!r}"
-    return [note for note in notes if note]
+        note = f"the quarantine can't be cleared: {error!r}"
+    return [note] if note else []
 
 
 def _without(wanted: list[Wanted], done: list[Record]) -> list[Wanted]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import os
+import time
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from pydeliver import settings as site_settings
@@ -65,6 +67,15 @@ class World:
         if question[0] == "remembered":
             return self.remembered.get(question[1:3], 0)
         return self.lists[question[1].removeprefix("/")]
+
+
+def write_rested(path: Path, text: str, age: float = 60, mode: int = 0o600) -> Path:
+    """Write rules or settings as they are `age` seconds later: a delivery waits for what may still be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    os.utime(path, (then := time.time() - age, then))
+    return path
 
 
 def plan(text: str, files: dict[str, str] | None = None, variables: tuple[str, ...] = (), **settings: Any) -> Plan:

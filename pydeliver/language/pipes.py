@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydeliver.language import tree
 from pydeliver.language.commands import command as command_of
+from pydeliver.language.reference import whole_number
 from pydeliver.vocabulary import operator as op
 from pydeliver.vocabulary.word import COMMAND, Action
 
@@ -24,7 +25,7 @@ def compiled(
     program, number, otherwise = values[COMMAND], values.get("NUMBER"), command.otherwise
     parts = program.parts if isinstance(program, tree.Phrase) else (program,)
     words = command_of(parts, place, compiler.catalogue, compiler.report)
-    at_once = 0 if number is None else _number(number, place, compiler)
+    at_once = 0 if number is None else whole_number(number, place, compiler.report)
     line, file = command.span.line, place.source.number
     shown = place.source.written(tree.over(command.words))
     kept: Node = ("do", "filing", "keep", (), place.rule, line, file, "or else keep")
@@ -45,10 +46,3 @@ def compiled(
         return (made,), action.final
     failed = ("test", (family, "piped", ((COMMAND, words),)), op.EXISTS, False, (), line, file, f"{shown} fails", False)
     return (("if", ((failed, fallback),), (made,), place.rule, line, file),), action.final
-
-
-def _number(value: tree.Value, place: Place, compiler: Compiler) -> int | None:
-    if isinstance(value, tree.Number) and value.value == int(value.value) > 0:
-        return int(value.value)
-    compiler.report.error(place, value.span, "wrong-kind", "here stands a whole number")
-    return None

@@ -30,7 +30,6 @@ from pydeliver.vocabulary.word import (
 )
 
 WANTED = {
-    "NUMBER": "a whole number",
     "PERIOD": "`minute`, `hour`, `day` or `week`",
     "DURATION": "a time up to a year, like `3 days`",
 }
@@ -238,8 +237,8 @@ def _slot(
             return found.node
         report.error(place, value.span, "wrong-kind", f"`{found.field.name}` is no text and no address")
         return None
-    if slot == "NUMBER" and isinstance(value, tree.Number) and value.value == int(value.value) > 0:
-        return int(value.value)
+    if slot == "NUMBER":
+        return whole_number(value, place, report)
     if slot == "PERIOD" and word_of(value) in PERIODS:
         return PERIODS[word_of(value)]
     if slot == "DURATION" and isinstance(value, tree.Quantity):
@@ -247,6 +246,14 @@ def _slot(
         if 1 <= seconds <= LONGEST:
             return int(seconds)
     report.error(place, value.span, "wrong-kind", f"here stands {WANTED[slot]}")
+    return None
+
+
+def whole_number(value: tree.Value, place: Place, report: Report) -> int | None:
+    """A number from 1 on, or None with the mistake told."""
+    if isinstance(value, tree.Number) and value.value == int(value.value) > 0:
+        return int(value.value)
+    report.error(place, value.span, "wrong-kind", "here stands a whole number")
     return None
 
 

@@ -107,7 +107,7 @@ def watched(do: Callable[[], Done], give_up: Callable[[], object]) -> Done:
         ended.release()
 
 
-def within(seconds: float, do: Callable[[], None]) -> None:
+def within(seconds: float, do: Callable[[], Done]) -> Done:
     """Call `do` while nothing but the time can interrupt it: after `seconds`, and again for whatever hangs then.
 
     For what follows a commit, which may neither take the answer back nor keep it waiting. Raises `Interrupted`.
@@ -116,7 +116,7 @@ def within(seconds: float, do: Callable[[], None]) -> None:
     _signal.setitimer(_signal.ITIMER_REAL, seconds, seconds / 10)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
     try:
-        do()
+        return do()
     finally:
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         hold()

@@ -100,7 +100,9 @@ def rehearse(
             if question[0] == "program":  # which says something else of each message
                 found = world.answer(question)
             else:
-                found = known[question] = known[question] if question in known else world.answer(question)
+                if question not in known:
+                    known[question] = world.answer(question)
+                found = known[question]
             if isinstance(found, Status):
                 problems.append(found.text)
                 return None

@@ -18,6 +18,7 @@ from pydeliver.agent.rules import Home, Site, cache_path, find_home, find_store,
 from pydeliver.mail.envelope import Envelope
 from pydeliver.plan import Plan
 from pydeliver.status import Status
+from tests.rules import write_rested
 
 MESSAGE = b"From: Boss <boss@example.com>\nTo: you@example.net\nMessage-ID: <1@x>\nSubject: hello\n\nHi.\n"
 
@@ -30,12 +31,7 @@ def user(tmp_path: Path) -> Home:
 
 
 def write_rules(user: Home, text: str, name: str = "main.rules", age: float = 60) -> Path:
-    path = Path(user.rules).parent / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o600)
-    os.utime(path, (time.time() - age, time.time() - age))
-    return path
+    return write_rested(Path(user.rules).parent / name, text, age)
 
 
 def site_of(user: Home) -> Site:

@@ -16,6 +16,7 @@ from pydeliver.agent.rules import Home, Site
 from pydeliver.mail.envelope import Envelope
 from pydeliver.memory.ledger import NAME, Ledger
 from pydeliver.status import Status, deferred
+from tests.rules import write_rested
 
 MESSAGE = b"From: Jo <Jo@example.org>\nMessage-ID: <1@x>\nSubject: hello\n\nHi.\n"
 RACES = 100
@@ -28,10 +29,7 @@ def user(tmp_path: Path) -> Home:
 
 
 def rules(user: Home, text: str) -> None:
-    path = Path(user.rules)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (rested := time.time() - 60, rested))
+    write_rested(Path(user.rules), text)
 
 
 def send(user: Home, message: bytes = MESSAGE) -> Status:

@@ -20,6 +20,7 @@ from pydeliver.status import Status
 from pydeliver.system.spool import Held
 from pydeliver.transport import Work, execute
 from pydeliver.verdict import DISCARD, Verdict
+from tests.rules import write_rested
 
 MESSAGE: Final = b"Return-Path: <jo@example.org>\nReceived: x\nFrom: Jo <jo@b.example>\nSubject: hello\n\nFrom here.\n"
 
@@ -36,10 +37,7 @@ def site(user: Home) -> Site:
 
 def send(user: Home, rules: str = "discard\n", message: bytes = MESSAGE, settings: str = "") -> Status:
     for path, text in ((Path(user.rules), rules), (Path(user.path, "settings.toml"), settings)):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o600)
-        os.utime(path, (time.time() - 60,) * 2)
+        write_rested(path, text)
     source = Path(user.path) / "stdin"
     source.write_bytes(message)
     fd = os.open(source, os.O_RDONLY)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from pydeliver.agent.rules import Home, Site, load_plan
 from pydeliver.plan import Plan
 from pydeliver.status import Status
 from tests.agent.test_agent import BAD, GOOD, MESSAGE, last_line, notices, send, site_of, stored, write_rules
+from tests.rules import write_rested
 
 BOB = 54321  # a user that no machine has
 SETTINGS = 'rules.before = "{0}/before.rules"\nrules.after = "{0}/after.rules"\n'
@@ -40,11 +40,7 @@ def syslog(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def write_site(home: Home, name: str, text: str, age: float = 60) -> Path:
     path = Path(home.path) / ("settings.toml" if name == "settings.toml" else f"site/{name}")
-    path.parent.mkdir(mode=0o755, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o644)
-    os.utime(path, (time.time() - age, time.time() - age))
-    return path
+    return write_rested(path, text, age, 0o644)
 
 
 def test_the_three_run_one_behind_the_other_and_the_first_that_delivers_ends_it(user: Home) -> None:

@@ -25,6 +25,7 @@ from pydeliver.mail.message import Message
 from pydeliver.mail.words import visible
 from pydeliver.status import Status
 from pydeliver.vocabulary.programs import clean
+from tests.rules import write_rested
 
 FIELDS: Final = [f"X-Field-{number}" for number in range(12)]
 PIECES: Final = [
@@ -92,9 +93,7 @@ def made(folder: str, rules: str) -> Home:
     """A home with these rules, which have rested, and the program that notes."""
     home = Home("tester", os.getuid(), folder)
     path, note = Path(home.rules), Path(folder, "note")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rules)
-    os.utime(path, (time.time() - 60,) * 2)
+    write_rested(path, rules)
     note.write_text(NOTE)
     note.chmod(0o700)
     return home

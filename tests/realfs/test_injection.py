@@ -12,6 +12,7 @@ from pathlib import Path
 from pydeliver.agent import Request, deliver
 from pydeliver.agent.rules import Home, Site
 from pydeliver.mail.envelope import Envelope
+from tests.rules import write_rested
 
 RULES = """
 set header "X-About" = "{subject} from {from.name}"
@@ -64,10 +65,7 @@ def test_no_sender_writes_a_header_field_or_a_line_of_the_log(tmp_path: Path) ->
     choose = random.Random(20261123)
     tmp_path.chmod(0o700)
     home = Home("tester", os.getuid(), str(tmp_path))
-    rules = Path(home.rules)
-    rules.parent.mkdir(parents=True)
-    rules.write_text(RULES)
-    os.utime(rules, (time.time() - 60,) * 2)
+    write_rested(Path(home.rules), RULES)
     source = tmp_path / "stdin"
     for _ in range(MESSAGES):
         fields = [(name, disguised(choose, spiced(choose))) for name in (b"Subject", b"From", b"X-Tag", b"Message-ID")]

@@ -24,6 +24,7 @@ from pydeliver.mail.envelope import Envelope
 from pydeliver.mailbox.names import from_utf7
 from pydeliver.memory import DAY, NEW_MAILBOXES
 from pydeliver.vocabulary.filing import clean
+from tests.rules import write_rested
 
 MESSAGES: Final = 2_000
 SEED: Final = 20261123
@@ -233,9 +234,7 @@ class Area:
             body = statement.replace("LOG", logs) if "LOG" in statement else f"{logs}; {statement}"
             rules.append(f'if header "X-Way" is "{way}" {{ {_placed(body, prefix)} }}\n')
         path = self.place / HOME / ".config" / "pydeliver" / f"{layout}.rules"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(rules))
-        os.utime(path, (time.time() - 60,) * 2)
+        write_rested(path, "".join(rules))
         return Site(str(path), str(self.place / "settings.toml"), True)
 
     def deliver(self, layout: str, message: bytes, detail: str, now: float) -> str:

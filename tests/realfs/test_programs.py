@@ -6,7 +6,6 @@ import json
 import os
 import random
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,6 @@ CANARIES = 40
 
 def program(home: Home, name: str, text: str) -> Path:
     return home.file(f"bin/{name}", text, 0o700)
-
-
-def rules(home: Home, text: str) -> None:
-    """Write rules that have rested for a while: what is new may still be written."""
-    rested = time.time() - 60
-    os.utime(home.rules(text), (rested, rested))
 
 
 def place(home: Home) -> str:
@@ -57,7 +50,7 @@ def test_a_program_gets_its_arguments_the_message_and_a_small_environment(
     installation: Installation, home: Home
 ) -> None:
     program(home, "tell", TELL + "cat > ~/stdin; env > ~/env; pwd > ~/pwd; id -u > ~/uid\n")
-    rules(home, 'if run "~/bin/tell {subject} --s={from} \'a  b\' {to}" succeeds { file "Yes" }\n')
+    home.rules('if run "~/bin/tell {subject} --s={from} \'a  b\' {to}" succeeds { file "Yes" }\n')
     message = MESSAGE.replace(b"hello", b"--x; $(touch ~/canary) 'q' `id` | \"")
     done = home.deliver(
         installation, message, "-f", "s@x", "-r", "bob+shop@y", environment=home.environment(SECRET="1")
@@ -83,8 +76,7 @@ def test_a_program_gets_its_arguments_the_message_and_a_small_environment(
 
 
 def test_a_shell_gets_values_as_its_arguments(installation: Installation, home: Home) -> None:
-    rules(
-        home,
+    home.rules(
         'if run shell "printf %s \\"$1\\" | tr a-z A-Z > ~/said; test \\"$2\\" = jo@example.org" '
         'using "{subject} {from}" succeeds { file "Yes" }\n',
     )
@@ -96,7 +88,7 @@ def test_a_shell_gets_values_as_its_arguments(installation: Installation, home: 
 
 def test_what_a_program_writes_is_a_value(installation: Installation, home: Home) -> None:
     program(home, "level", "#!/bin/sh\nprintf '\\n 17\\377 \\n\\n'\n")
-    rules(home, 'let level = output of "~/bin/level"\nif level > 16 { file "l{level}" }\n')
+    home.rules('let level = output of "~/bin/level"\nif level > 16 { file "l{level}" }\n')
     assert home.deliver(installation, MESSAGE).returncode == 0
     assert place(home).startswith(".l17")
     (answer,) = [one for one in last_entry(home)["answers"] if one[0] == "program"]
@@ -120,7 +112,7 @@ def test_a_failure_is_what_the_rule_says_and_never_the_answer_no(
     program(home, "hangs", "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 9; done\n")
     settings = home.file("settings.toml", "program-time = 1\n")
     for otherwise, code, box in (("", 75, None), (" or else keep", 0, "."), (" or else no", 0, ".No")):
-        rules(home, f'if run "{name}" succeeds{otherwise} {{ file "Yes" }} else {{ file "No" }}\n')
+        home.rules(f'if run "{name}" succeeds{otherwise} {{ file "Yes" }} else {{ file "No" }}\n')
         done = home.deliver(installation, MESSAGE, "--config", str(settings))
         assert done.returncode == code
         if box is None:
@@ -136,13 +128,13 @@ def test_a_failure_is_what_the_rule_says_and_never_the_answer_no(
 def test_output_fails_by_its_code_and_by_its_length(installation: Installation, home: Home) -> None:
     program(home, "says", "#!/bin/sh\necho x; echo why >&2; exit 3\n")
     program(home, "floods", "#!/bin/sh\nyes\n")
-    rules(home, 'let x = output of "~/bin/says"\nif x is "x" { file "Yes" }\n')
+    home.rules('let x = output of "~/bin/says"\nif x is "x" { file "Yes" }\n')
     done = home.deliver(installation, MESSAGE)
     assert (done.returncode, b"ended with 3: why" in done.stderr) == (75, True)
-    rules(home, 'let x = output of "~/bin/floods"\nif x is "x" { file "Yes" }\n')
+    home.rules('let x = output of "~/bin/floods"\nif x is "x" { file "Yes" }\n')
     done = home.deliver(installation, MESSAGE)
     assert (done.returncode, b"wrote more than 65536 bytes" in done.stderr) == (75, True)
-    rules(home, 'if run "~/bin/floods" succeeds { file "Yes" }\n')
+    home.rules('if run "~/bin/floods" succeeds { file "Yes" }\n')
     settings = home.file("settings.toml", "program-output = 1\n")
     os.utime(settings, (0, 0))
     done = home.deliver(installation, MESSAGE, "--config", str(settings))
@@ -150,7 +142,7 @@ def test_output_fails_by_its_code_and_by_its_length(installation: Installation, 
 
 
 def test_a_program_that_reads_nothing_of_a_large_message_may_succeed(installation: Installation, home: Home) -> None:
-    rules(home, 'if run "true" succeeds { file "Yes" }\n')
+    home.rules('if run "true" succeeds { file "Yes" }\n')
     assert home.deliver(installation, MESSAGE + b"x" * (1 << 20)).returncode == 0
     assert place(home) == ".Yes"
 
@@ -158,7 +150,7 @@ def test_a_program_that_reads_nothing_of_a_large_message_may_succeed(installatio
 def test_no_more_than_so_many_run_at_once(installation: Installation, home: Home) -> None:
     once = "mkdir ~/busy 2>/dev/null || touch ~/both; sleep 0.2; rmdir ~/busy 2>/dev/null"
     program(home, "alone", f"#!/bin/sh\n{once}\ntrue\n")
-    rules(home, 'if run "~/bin/alone" at most 1 at once succeeds { file "Yes" }\n')
+    home.rules('if run "~/bin/alone" at most 1 at once succeeds { file "Yes" }\n')
     assert home.deliver(installation, MESSAGE).returncode == 0  # which also compiles the rules
     started = [
         subprocess.Popen(
@@ -178,7 +170,7 @@ def test_no_more_than_so_many_run_at_once(installation: Installation, home: Home
 @pytest.mark.skipif(os.geteuid() != 0, reason="being root needs root")
 def test_as_root_nothing_is_run_and_mail_waits(installation: Installation, home: Home) -> None:
     program(home, "tell", TELL)
-    rules(home, 'if run "~/bin/tell" succeeds or else no { file "Yes" }\n')
+    home.rules('if run "~/bin/tell" succeeds or else no { file "Yes" }\n')
     for path in [home.path, *home.path.rglob("*")]:
         os.chown(path, 0, 0)
     done = home.deliver(installation, MESSAGE, user=0, group=0)
@@ -199,7 +191,7 @@ test "d" { message { subject "x" }; given program "~/bin/tell" fails; expect def
 
 def test_a_rehearsal_runs_nothing_unless_it_is_told_to(installation: Installation, home: Home) -> None:
     program(home, "tell", TELL)
-    rules(home, RULES)
+    home.rules(RULES)
     said = json.loads(pydeliver(installation, home, "try", "--json", stdin=MESSAGE))
     assert said["decision"] == 'file "INBOX"'
     assert said["unknown"] == ['run "~/bin/tell" succeeds', 'x is "x"']
@@ -214,7 +206,7 @@ def test_a_rehearsal_runs_nothing_unless_it_is_told_to(installation: Installatio
 
 def test_hostile_values_stay_the_arguments_they_are(installation: Installation, home: Home) -> None:
     program(home, "tell", TELL)
-    rules(home, 'if run "~/bin/tell a{subject} {from.name} {envelope.from}" succeeds { file "Yes" }\n')
+    home.rules('if run "~/bin/tell a{subject} {from.name} {envelope.from}" succeeds { file "Yes" }\n')
     choose = random.Random(1)
     spices = [
         "; touch ~/canary",
@@ -253,7 +245,7 @@ def journals(home: Home) -> list[Path]:
 
 def test_a_pipe_takes_the_message_as_the_rules_changed_it(installation: Installation, home: Home) -> None:
     program(home, "take", TAKE)
-    rules(home, 'copy pipe "~/bin/take"\nset header "Subject" = "bye"\npipe "~/bin/take {subject}" or else keep\n')
+    home.rules('copy pipe "~/bin/take"\nset header "Subject" = "bye"\npipe "~/bin/take {subject}" or else keep\n')
     assert home.deliver(installation, MESSAGE).returncode == 0
     assert sorted(taken(home)) == sorted([MESSAGE, MESSAGE.replace(b"hello", b"bye")])
     assert home.messages() == {}
@@ -262,7 +254,7 @@ def test_a_pipe_takes_the_message_as_the_rules_changed_it(installation: Installa
 
 def test_a_copy_goes_to_the_program_and_the_message_on(installation: Installation, home: Home) -> None:
     program(home, "take", TAKE)
-    rules(home, 'copy pipe "~/bin/take"\nfile "A"\n')
+    home.rules('copy pipe "~/bin/take"\nfile "A"\n')
     assert home.deliver(installation, MESSAGE).returncode == 0
     assert (taken(home), place(home)) == ([MESSAGE], ".A")
 
@@ -273,7 +265,7 @@ def test_a_pipe_that_fails_leaves_nothing_of_what_was_prepared(
 ) -> None:
     program(home, "fails", f"#!/bin/sh\n{end}\n")
     settings = home.file("settings.toml", "program-time = 1\n")
-    rules(home, 'copy file "A"\ncopy file "mbox:~/box"\ncopy pipe "~/bin/fails"\nkeep\n')
+    home.rules('copy file "A"\ncopy file "mbox:~/box"\ncopy pipe "~/bin/fails"\nkeep\n')
     done = home.deliver(installation, MESSAGE, "--config", str(settings))
     assert (done.returncode, home.messages(), home.unfinished(), journals(home)) == (75, {}, [], [])
     assert not (home.path / "box").exists() or (home.path / "box").read_bytes() == b""
@@ -292,7 +284,7 @@ def test_a_pipe_that_fails_leaves_nothing_of_what_was_prepared(
 def test_what_holds_when_a_pipe_fails(
     installation: Installation, home: Home, otherwise: str, code: int, box: str | None
 ) -> None:
-    rules(home, f'pipe "false" {otherwise}\nfile "Next"\n')
+    home.rules(f'pipe "false" {otherwise}\nfile "Next"\n')
     done = home.deliver(installation, MESSAGE)
     assert done.returncode == code
     assert (place(home) if box else None) == box
@@ -302,14 +294,14 @@ def test_what_holds_when_a_pipe_fails(
 
 
 def test_another_try_is_asked_for_by_75_whatever_the_rule_says(installation: Installation, home: Home) -> None:
-    rules(home, 'pipe shell "exit 75" or else keep\n')
+    home.rules('pipe shell "exit 75" or else keep\n')
     assert home.deliver(installation, MESSAGE).returncode == 75
     assert home.messages() == {}
 
 
 def test_a_program_that_took_the_message_is_not_fed_again_by_the_retry(installation: Installation, home: Home) -> None:
     program(home, "take", TAKE)
-    rules(home, 'copy pipe "~/bin/take"\ncopy pipe "~/bin/later"\nkeep\n')
+    home.rules('copy pipe "~/bin/take"\ncopy pipe "~/bin/later"\nkeep\n')
     assert home.deliver(installation, MESSAGE).returncode == 75
     assert (len(taken(home)), len(journals(home)), home.messages()) == (1, 1, {})
     assert home.deliver(installation, MESSAGE).returncode == 75
@@ -324,7 +316,7 @@ def test_a_program_that_took_the_message_is_not_fed_again_by_the_retry(installat
 def test_a_delivery_killed_behind_its_program_goes_on_where_it_was(installation: Installation, home: Home) -> None:
     program(home, "take", TAKE)
     program(home, "kills", "#!/bin/sh\n[ -e ~/killed ] || { touch ~/killed; kill -9 $PPID; }\ncat > /dev/null\n")
-    rules(home, 'copy file "A"\ncopy pipe "~/bin/take"\ncopy pipe "~/bin/kills"\nfile "B"\n')
+    home.rules('copy file "A"\ncopy pipe "~/bin/take"\ncopy pipe "~/bin/kills"\nfile "B"\n')
     assert home.deliver(installation, MESSAGE).returncode == 75  # which the launcher says in its place
     assert (len(taken(home)), home.messages()) == (1, {})
     assert home.deliver(installation, MESSAGE).returncode == 0
@@ -335,7 +327,7 @@ def test_programs_of_the_rules_run_once_however_often_the_message_is_judged(
     installation: Installation, home: Home
 ) -> None:
     program(home, "count", "#!/bin/sh\necho x >> ~/count\n")
-    rules(home, 'if run "~/bin/count" succeeds { pipe "false" or else { pipe "no-such" or else { file "Last" } } }\n')
+    home.rules('if run "~/bin/count" succeeds { pipe "false" or else { pipe "no-such" or else { file "Last" } } }\n')
     assert home.deliver(installation, MESSAGE).returncode == 0
     assert place(home) == ".Last"
     assert (home.path / "count").read_text() == "x\n"
@@ -348,7 +340,7 @@ def test_the_memory_is_not_locked_while_a_program_runs(installation: Installatio
         "file.execute('BEGIN IMMEDIATE')\nfile.execute('ROLLBACK')\n"
     )
     program(home, "look", look)
-    rules(home, 'if duplicate { file "Again" }\ncopy pipe "~/bin/look"\nkeep\n')
+    home.rules('if duplicate { file "Again" }\ncopy pipe "~/bin/look"\nkeep\n')
     message = b"Message-ID: <1@x>\n" + MESSAGE
     assert [home.deliver(installation, message).returncode for _ in range(2)] == [0, 0]
     assert sorted(str(path.parent.parent) for path in home.messages()) == [".", ".Again"]
@@ -356,7 +348,7 @@ def test_the_memory_is_not_locked_while_a_program_runs(installation: Installatio
 
 def test_a_rehearsal_never_feeds_a_pipe(installation: Installation, home: Home) -> None:
     program(home, "take", TAKE)
-    rules(home, 'copy pipe "~/bin/take {subject}"\npipe "~/bin/take" or else { discard }\n')
+    home.rules('copy pipe "~/bin/take {subject}"\npipe "~/bin/take" or else { discard }\n')
     said = json.loads(pydeliver(installation, home, "try", "--json", "--run", stdin=MESSAGE))
     wanted = f'copy pipe "{home.path}/bin/take hello", pipe "{home.path}/bin/take"'
     assert (said["decision"], taken(home)) == (wanted, [])

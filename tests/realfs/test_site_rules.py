@@ -51,16 +51,12 @@ def deliver(how: str, installed: Installation, his: Home, user: str) -> subproce
     )
 
 
-def rules(his: Home, text: str) -> None:
-    os.utime(his.rules(text), (1, 1))
-
-
 each_way = pytest.mark.parametrize("how", ["as root", "as himself"])
 
 
 @each_way
 def test_roots_rules_hold_for_the_user(how: str, installed: Installation, site: Path, his: Home, user: str) -> None:
-    rules(his, 'if subject is "other" { keep }\n')
+    his.rules('if subject is "other" { keep }\n')
     done = deliver(how, installed, his, user)
     assert (done.returncode, done.stderr) == (0, b"")
     (path,) = his.messages()
@@ -70,7 +66,7 @@ def test_roots_rules_hold_for_the_user(how: str, installed: Installation, site: 
 
 @each_way
 def test_no_user_takes_their_place(how: str, installed: Installation, site: Path, his: Home, user: str) -> None:
-    rules(his, "keep\n")
+    his.rules("keep\n")
     os.chown(site / "before.rules", his.uid, his.gid)
     done = deliver(how, installed, his, user)
     assert (done.returncode, b"belongs to" in done.stderr) == (75, True), done.stderr
@@ -79,7 +75,7 @@ def test_no_user_takes_their_place(how: str, installed: Installation, site: Path
 
 @each_way
 def test_roots_policy_binds_the_user(how: str, installed: Installation, site: Path, his: Home, user: str) -> None:
-    rules(his, 'file "mbox:~/.ssh/authorized_keys"\n')
+    his.rules('file "mbox:~/.ssh/authorized_keys"\n')
     done = deliver(how, installed, his, user)
     assert (done.returncode, b"is outside of" in done.stderr) == (75, True), done.stderr
     assert not (his.path / ".ssh").exists()

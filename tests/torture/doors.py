@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -189,8 +188,7 @@ def meet(
     careless = agent == "careless"
     text = CAUGHT_BY * careless + rule_file(bench.chance(PART, str(number)))
     sender = SENDERS[number % len(SENDERS)]
-    path = visitor.home.rules(text)
-    os.utime(path, (rested := time.time() - 60, rested))  # nobody is writing it any more
+    visitor.home.rules(text)
     messages = [FROM_LINE.sub(b"", one.read_bytes()) or b"\n" for one in paths[start : start + many]]
     files = [visitor.home.file(f"messages/{at}", message) for at, message in enumerate(messages)]
     visitor.deliver(messages[0], sender, as_root=False)  # so that grammar and rules are compiled

@@ -16,6 +16,7 @@ from pydeliver.mailbox.reader import entries
 from pydeliver.status import Status
 from pydeliver.workbench import filtering
 from pydeliver.workbench.rehearse import Rehearsal
+from tests.rules import write_rested
 
 EDITS = """
 set header "X-About" = "{subject}"
@@ -46,10 +47,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def rules(home: Home, text: str) -> None:
-    path = Path(home.rules)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (time.time() - 60,) * 2)
+    write_rested(Path(home.rules), text)
 
 
 def judged(home: Home, tmp_path: Path, message: bytes) -> Rehearsal | Status:

@@ -19,14 +19,13 @@ from pydeliver.cli.commands import shell
 from pydeliver.cli.door import make_envelope
 from pydeliver.mail.words import visible
 from pydeliver.plan import Plan
-from pydeliver.status import Status
+from pydeliver.status import REFUSED, TRY_AGAIN, Status
 from pydeliver.system.disk import write_all
 from pydeliver.verdict import DEFER, DISCARD, REJECT
 from pydeliver.workbench import filtering, report
 from pydeliver.workbench.rehearse import Rehearsal
 
 STDOUT = 1
-TRY_AGAIN, REFUSED = 75, 77
 
 
 @click.command("filter")
