@@ -93,8 +93,15 @@ class Ledger:
 
     def commit(self) -> Status | None:
         """Let it stand. Returns what went wrong, and then nothing stands."""
-        found = self._tried(lambda file: file.execute("COMMIT"), again=False)
-        return found if isinstance(found, Status) else None
+
+        def stand(file: sqlite3.Connection) -> None:
+            try:
+                file.execute("COMMIT")
+            except sqlite3.Error:
+                _unwrite(file)
+                raise
+
+        return self._tried(stand, again=False)
 
     def close(self) -> None:
         """Put the pen down; what was not committed is gone."""
@@ -164,6 +171,19 @@ class Ledger:
                 self.notes.append(f"the memory was damaged, and is begun anew; the old one is {DAMAGED}")
         finally:
             close_quietly(lock)
+
+
+def _unwrite(file: sqlite3.Connection) -> None:
+    """Write something else over a commit that failed. It may be in the log whole and only not be flushed, and who
+
+    opens the file after the last of us is gone would take it for one that stands.
+    """
+    try:
+        if file.in_transaction:
+            file.execute("ROLLBACK")
+        file.execute(f"PRAGMA user_version = {int.from_bytes(os.urandom(3))}")
+    except sqlite3.Error:  # not flushed either; but written, where anything can be
+        pass
 
 
 def _digest(kind: str, key: str) -> bytes:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,36 @@ def test_a_process_that_is_killed_leaves_all_or_nothing(tmp_path: Path, commits:
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert [count(tmp_path, "more", key) for key in "ab"] == [commits, commits]
+
+
+COMMITS = """
+import sys
+from pydeliver.memory.ledger import Ledger
+one = Ledger(sys.argv[1], float(sys.argv[2]))
+assert one.begin([("more", sys.argv[3], 3600, True)]) is True
+print(one.commit(), flush=True)
+if sys.argv[4:]:
+    sys.stdin.read()
+one.close()
+"""
+
+
+@pytest.mark.parametrize("often", ["", ":when=1"], ids=["for good", "once"])
+def test_a_commit_that_failed_is_not_found_by_who_opens_the_file_next(tmp_path: Path, often: str) -> None:
+    """What was written and could not be flushed is there after a crash, with all that makes it a commit."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    words = [sys.executable, "-c", COMMITS, str(tmp_path), str(NOW)]
+    holder = subprocess.Popen([*words, "a", "and wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"None\n"  # its frame is in the log, so that the next is not the first
+    inject = ["-f", "-o", os.devnull, "-e", f"inject=fdatasync:error=EIO{often}"]
+    failed = subprocess.run([strace, *inject, *words, "b"], capture_output=True, check=False)
+    holder.kill()
+    holder.communicate()
+    assert b"disk I/O error" in failed.stdout, failed
+    assert (count(tmp_path, "more", "a"), count(tmp_path, "more", "b")) == (1, 0)
 
 
 def test_an_answer_that_is_no_longer_true_is_told(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -25,6 +28,45 @@ VARIABLES = (
     "PYTHONTRACEMALLOC PYTHONPROFILEIMPORTTIME PYTHONIOENCODING PYTHONCASEOK GCONV_PATH LOCPATH "
     "NLSPATH ENV BASH_ENV IFS CDPATH"
 ).split()
+# Tells what it is and has, and what its parent is, and tries to become more than that.
+PROBE = """#!/usr/bin/python3 -I
+import json, os, resource
+
+def tried(what, *arguments):
+    try:
+        return repr(what(*arguments))
+    except OSError as error:
+        return error.strerror
+
+def identity(pid):
+    with open(f"/proc/{pid}/status") as file:
+        fields = dict(line.rstrip("\\n").split(":\\t", 1) for line in file if ":\\t" in line)
+    return {name: fields[name].split() for name in ("Uid", "Gid", "Groups", "CapEff", "CapPrm")}
+
+told = {
+    "fds": sorted(int(name) for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + name)),
+    "environment": sorted(os.environ),
+    "self": identity("self"),
+    "delivery": identity(os.getppid()),
+    "umask": os.umask(0o077),
+    "core": resource.getrlimit(resource.RLIMIT_CORE),
+    "tried": {
+        "setuid": tried(os.setuid, 0),
+        "seteuid": tried(os.seteuid, 0),
+        "setresuid": tried(os.setresuid, 0, 0, 0),
+        "setgid": tried(os.setgid, 0),
+        "setgroups": tried(os.setgroups, [0]),
+        "shadow": tried(open, "/etc/shadow"),
+        "root's home": tried(os.listdir, "/root"),
+        "root's memory": tried(open, "/proc/1/mem"),
+        "the delivery's environment": tried(open, f"/proc/{os.getppid()}/environ"),
+        "chown": tried(os.chown, os.path.expanduser("~"), 0, 0),
+    },
+}
+with open(os.path.expanduser("~/told." + told["self"]["Uid"][0] + "." + str(os.getpid())), "w") as file:
+    json.dump(told, file)
+"""
+SEEN_BY_PROGRAMS = set("EXTENSION HOME LANG LOGNAME PATH RECIPIENT SENDER SHELL USER".split())
 
 
 @pytest.fixture
@@ -104,6 +146,40 @@ def test_root_is_given_up_in_order_before_anything_of_the_users_is_opened(
     regained = [call for call in calls[dropped[-1] + 1 :] if re.match(r"set(uid|gid|resuid|resgid)\(.*\b0\b.*\)", call)]
     assert regained
     assert all("EPERM" in call for call in regained)
+
+
+def test_programs_of_the_rules_have_nothing_of_roots(installation: Installation, his: Home, user: str) -> None:
+    """In the first line of the rules, and where the message is delivered."""
+    his.file("bin/probe", PROBE, 0o700)
+    his.rules('if run "~/bin/probe" succeeds { mark "seen" }\npipe "~/bin/probe"\n')
+    secret, wide = os.open("/etc/shadow", os.O_RDONLY), os.umask(0)
+    try:
+        done = subprocess.run(
+            [installation.launcher, "-d", user],
+            input=MESSAGE,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/root", "SECRET": "of root", "LD_LIBRARY_PATH": "/root"},
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+            pass_fds=(secret,),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (4096, 4096)),
+        )
+    finally:
+        os.close(secret)
+        os.umask(wide)
+    assert (done.returncode, done.stderr) == (0, b"")
+    told = [json.loads(path.read_text()) for path in his.path.glob("told.*")]
+    assert len(told) == 2
+    none = "0" * 16
+    identity = {"Uid": [str(his.uid)] * 4, "Gid": [str(his.gid)] * 4, "Groups": [str(his.gid)]}
+    identity |= {"CapEff": [none], "CapPrm": [none]}
+    for one in told:
+        assert one["fds"] == [0, 1, 2]
+        assert set(one["environment"]) <= SEEN_BY_PROGRAMS
+        assert (one["self"], one["delivery"]) == (identity, identity)
+        assert (one["umask"], one["core"]) == (0o077, [0, 0])
+        refused = {what: said for what, said in one["tried"].items() if said.endswith(("not permitted", "denied"))}
+        assert refused == one["tried"]
 
 
 def test_an_interpreter_that_is_not_isolated_does_not_start_as_root(

@@ -10,6 +10,7 @@ import importlib
 import signal
 import sys
 
+from tests.torture.agents import FORMATS
 from tests.torture.bench import bench
 from tests.torture.report import FAILED, HEADING, MISSED, UNPROVEN
 
@@ -21,7 +22,9 @@ def main() -> int:
     asked.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     asked.add_argument("--full", action="store_true", help="as often as the goals say; hours")
     asked.add_argument("--seed", type=int, default=0, help="which samples; the same seed takes the same")
-    asked.add_argument("--format", action="append", help="maildir, mbox or mixed; all without it")
+    asked.add_argument(
+        "--format", action="append", choices=FORMATS, metavar="FORMAT", help=f"{', '.join(FORMATS)}; all without it"
+    )
     asked.add_argument("--agent", action="append", help="careless, pydeliver or a rival; all without it")
     given = asked.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing stays mounted

@@ -21,7 +21,8 @@ from tests.installation import Home, Installation
 from tests.torture import boxes
 from tests.torture.boxes import Box, Finding, Maildir, Mbox
 
-FORMATS: Final = ("maildir", "mbox", "mixed")
+FORMATS: Final = ("maildir", "mbox", "mixed", "programs")
+TAKE: Final = "#!/bin/sh\ncat > ~/taken/tmp/$$ && exec mv ~/taken/tmp/$$ ~/taken/new/$$\n"
 PATIENCE: Final = 30  # seconds; what takes longer hangs
 SLEEP: Final = 1  # seconds that procmail and maildrop wait for a lock before they look again; theirs are 8 and 5
 RIVALS: Final = {
@@ -72,7 +73,7 @@ class Site:
 
 @dataclass
 class Place:
-    """An agent and a home with its boxes."""
+    """An agent and a home with its boxes, and with `taken`, which a program fills that the rules pipe mail into."""
 
     site: Site
     agent: str
@@ -88,6 +89,8 @@ class Place:
         gap = b"" if self.agent == "dovecot-lda" else b"\n"
         inbox, box, work = Maildir(self.mail / "in"), Mbox(self.mail / "box", gap), Maildir(self.mail / "in" / ".Work")
         kinds: dict[str, list[Box]] = {"maildir": [inbox], "mbox": [box], "mixed": [box, inbox, work]}
+        kinds["programs"] = [box, inbox]
+        self.taken = Maildir(self.home.path / "taken")
         self.boxes = kinds[self.form]
         self.command = SETUPS[self.agent](self)
         self.reset()
@@ -99,6 +102,9 @@ class Place:
         self.home.folder("Mail")
         for box in self.boxes:
             box.seed(boxes.message(boxes.OLD, 3000) if old else b"")
+        if self.form == "programs":
+            shutil.rmtree(self.taken.path, ignore_errors=True)
+            self.taken.seed(b"")
         self.own()
         self.before = [box.snapshot() for box in self.boxes]
 
@@ -112,9 +118,9 @@ class Place:
         self.before = []
 
     def own(self) -> None:
-        self.home.own(self.mail)
-        for path in self.mail.rglob("*"):
-            self.home.own(path)
+        for top in (self.mail, self.taken.path):
+            for path in [top, *top.rglob("*")] if top.exists() else ():
+                self.home.own(path)
 
     def deliver(
         self, message: bytes, *, strace: Sequence[str] = (), before: Sequence[str] = (), tries: int = 1, **more: str
@@ -161,6 +167,10 @@ class Place:
     def copies(self, token: str) -> list[int]:
         return [found.tokens[token] for found in self.find()]
 
+    def runs(self, token: str) -> int:
+        """How often the program has taken a message."""
+        return self.taken.find().tokens[token]
+
     def untouched(self) -> bool:
         """Whether every box is as it was, with no file in `tmp/` and no lock beside it."""
         same = [box.snapshot() for box in self.boxes] == self.before
@@ -175,8 +185,15 @@ class Place:
 
 
 def _pydeliver(place: Place) -> list[str]:
-    target = {"maildir": "INBOX", "mbox": "mbox:~/Mail/box", "mixed": 'mbox:~/Mail/box", "INBOX", "Work'}[place.form]
-    place.home.rules(f'set mailboxes = "~/Mail/in"\nfile "{target}"\n')
+    box = "mbox:~/Mail/box"
+    actions = {
+        "maildir": "keep",
+        "mbox": f'file "{box}"',
+        "mixed": f'file "{box}", "INBOX", "Work"',
+        "programs": f'if duplicate by subject {{ discard }}\ncopy pipe "~/take"\nfile "{box}", "INBOX"',
+    }
+    place.home.file("take", TAKE, 0o700)
+    place.home.rules(f'set mailboxes = "~/Mail/in"\n{actions[place.form]}\n')
     return [str(place.site.installation.launcher)]
 
 
@@ -234,5 +251,8 @@ SETUPS: Final[dict[str, Callable[[Place], list[str]]]] = {
 
 
 def formats(agent: str, wanted: Iterable[str]) -> list[str]:
-    """The formats that an agent is tried in: only pydeliver writes to several boxes as one transaction."""
-    return [form for form in wanted if form != "mixed" or agent == "pydeliver"]
+    """The formats that an agent is tried in: only pydeliver writes to several boxes as one transaction.
+
+    "programs" is several boxes, a program that has to take the message first, and a memory of what came before.
+    """
+    return [form for form in wanted if form in ("maildir", "mbox") or agent == "pydeliver"]

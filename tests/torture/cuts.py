@@ -116,7 +116,7 @@ def on_kind(bench: Bench, kind: Kind) -> list[Row]:
 
 def on_disk(bench: Bench, made: Disk) -> Iterator[Row]:
     for agent, form in bench.cases():
-        if form == "mixed":
+        if form in ("mixed", "programs"):
             continue
         if agent == "careless":
             yield cut(bench, made, agent, form)

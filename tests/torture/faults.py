@@ -2,6 +2,8 @@
 
 The answer is yes with the message in every box exactly once, or "try again" with every box as it was, no file in
 `tmp/` and no lock: in time. Where the very call that would tidy up is the one that fails, the next delivery must.
+A program that took the message before took it: after the next try it has it once, or twice where the very note of that
+failed, and so has every box.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
         if problems and result.code == 75 and point[0].startswith(TIDY) and mended(place, sent):
             row.tell("tidied by the next")
             problems = []
+        if place.form == "programs":
+            problems += programs(place, sent, result.code, row)
         row.add(
             problems, f"{point[0]}:error={error}:when={point[1]}{times(*fault)}: exit {result.code} {litter(place)}"
         )
@@ -84,6 +88,14 @@ def judge(place: Place, code: int | None, row: Row) -> list[str]:
     if not place.untouched():
         return [*problems, "litter left"]
     return problems
+
+
+def programs(place: Place, sent: bytes, code: int | None, row: Row) -> list[str]:
+    """What is wrong with what a program has, when all has been tried again."""
+    stuck = code == 75 and not mended(place, sent)
+    runs = place.runs(NEW)
+    row.tell("program twice", runs == 2)
+    return ["stuck"] * stuck + ["program left out"] * (runs == 0) + ["program too often"] * (runs > 2)
 
 
 def litter(place: Place) -> str:

@@ -4,6 +4,9 @@ After the kill: what was there is there, and of the new message a Maildir holds 
 the beginning of it. After the retries: no such beginning, and the message exactly once in every box; twice only if it
 was there when the kill came. That is told and is not bad: nobody can answer and be killed at the same instant. But for
 pydeliver no more than LAST calls may lie behind the last word that it leaves for a retry.
+
+A program that was fed when the kill came is fed again, unless that was noted: it has the message once or twice, and
+no more than NOTING calls may lie between its end and the note.
 """
 
 from __future__ import annotations
@@ -23,8 +26,16 @@ BYTES = 75_000
 SAMPLES = 20
 WINDOWS = 9
 LAST = 3
+NOTING = 40
 RETRIES = 5
 NEW = "new"
+ANSWER, PROGRAM = "the answer", "a program"
+SPARING = ("-f", "--seccomp-bpf")  # every process, stopped at these calls alone
+OPENS = {
+    ANSWER: re.compile(r"^(?:\d+ +)?([0-9.]+) unlink(?:at)?\(.* = 0$", re.MULTILINE),
+    PROGRAM: re.compile(r"^(?:\d+ +)?([0-9.]+) --- SIGCHLD", re.MULTILINE),
+}
+NOTED = re.compile(r"^(?:\d+ +)?([0-9.]+) rename\w*\(.*/journal/.* = 0$", re.MULTILINE)
 
 
 def run(bench: Bench) -> Iterator[Row]:
@@ -44,6 +55,8 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
     row.tell("points", len(points))
     if agent == "pydeliver":
         row.tell("window ms", window(place, sent))
+    if form == "programs":
+        row.tell("program's window ms", window(place, sent, PROGRAM))
 
     def try_one(place: Place, point: Point) -> None:
         place.reset()
@@ -55,23 +68,26 @@ def sweep(bench: Bench, agent: str, form: str) -> Row:
 
     bench.on_all_cores(agent, form, chosen, try_one)
     row.at_most("twice", LAST)
+    row.at_most("program twice", NOTING)
     return row
 
 
-def window(place: Place, sent: bytes) -> float:
-    """The milliseconds in which a kill makes the next try store the message again; the median of a few deliveries.
+def window(place: Place, sent: bytes, which: str = ANSWER) -> float:
+    """The milliseconds in which a kill makes the next try do something again; the median of a few deliveries.
 
-    It opens when the journal, or what stands for one in a Maildir's `tmp/`, is removed, and closes when the caller sees
-    the exit.
+    ANSWER: store the message. It opens when the journal, or what stands for one in a Maildir's `tmp/`, is removed, and
+    closes when the caller sees the exit. PROGRAM: run a program. It opens when that ends, and closes with its note.
     """
-    last = re.compile(r"^\d+ +([0-9.]+) unlink(?:at)?\(.* = 0$", re.MULTILINE)
-    watch = ["-f", "-qq", "--seccomp-bpf", "-ttt", "-o", str(log(place)), "-e", "trace=unlink,unlinkat"]
+    watch = ["-qq", "-ttt", "-o", str(log(place)), "-e", "trace=unlink,unlinkat,waitid,rename,renameat,renameat2"]
     widths = []
     for _ in range(WINDOWS):
         place.reset()
-        place.deliver(sent, strace=watch)
+        place.deliver(sent, strace=[*([] if which == PROGRAM else SPARING), *watch])
         end = time.time()
-        widths.append(end - float(last.findall(log(place).read_text())[-1]))
+        said = log(place).read_text()
+        opened = float(OPENS[which].findall(said)[-1])
+        closed = [float(found) for found in NOTED.findall(said)] if which == PROGRAM else [end]
+        widths.append(min(one for one in closed if one > opened) - opened)
     log(place).unlink()
     place.reset()
     return 1000 * sorted(widths)[WINDOWS // 2]
@@ -102,4 +118,8 @@ def judge(place: Place, sent: bytes, where: str, row: Row) -> tuple[list[str], s
     row.tell("twice", twice)
     if max(copies) > 1 and not twice:
         problems.append("doubled")
+    if place.form == "programs":
+        runs = place.runs(NEW)
+        row.tell("program twice", runs == 2)
+        problems += ["program left out"] * (runs == 0) + ["program too often"] * (runs > 2)
     return problems, f"killed at {where}: {killed} copies, retried: {copies}"

@@ -66,6 +66,10 @@ def strike(place: Place, token: str, delay: float, row: Row) -> tuple[list[str],
     row.tell("twice", twice)
     if max(copies) > 1 and not twice:
         problems.append("doubled")
+    if place.form == "programs":
+        runs = place.runs(token)
+        row.tell("program twice", runs > 1)
+        problems += ["program left out"] * (runs == 0)
     return problems, f"{token} killed after {delay:.4f} s: {before} copies, retried: {copies}"
 
 

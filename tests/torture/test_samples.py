@@ -42,9 +42,10 @@ def test_a_mailbox_survives(bench: Bench, part: ModuleType, form: str) -> None:
     hold(bench, part, form)
 
 
+@pytest.mark.parametrize("form", ["mixed", "programs"])
 @pytest.mark.parametrize("part", [kills, faults, random_kills, media], ids=lambda part: part.PART)
-def test_several_mailboxes_survive_together(bench: Bench, part: ModuleType) -> None:
-    hold(bench, part, "mixed")
+def test_several_mailboxes_survive_together(bench: Bench, part: ModuleType, form: str) -> None:
+    hold(bench, part, form)
 
 
 def test_several_agents_and_a_reader_share_an_mbox(bench: Bench) -> None:

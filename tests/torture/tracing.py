@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.torture.agents import Place
 
-CALL = re.compile(r"(\d+) +(\w+)\(")
+CALL = re.compile(r"(?:(\d+) +)?(\w+)\(")
 FILE_CALLS = frozenset(
     "access chdir chmod close copy_file_range dup dup2 dup3 faccessat faccessat2 fallocate fchmod fchmodat fchown "
     "fchownat fcntl fdatasync flock fstat fsync ftruncate getcwd getdents64 ioctl link linkat lseek lstat mkdir "
@@ -26,8 +26,8 @@ Point = tuple[str, int]
 def trace(place: Place, message: bytes) -> list[Point]:
     """Every call of one delivery, in order."""
     log = place.home.path / "trace"
-    place.deliver(message, strace=["-f", "-qq", "-o", str(log)])
-    calls = [(int(found[1]), found[2]) for line in log.read_text().splitlines() if (found := CALL.match(line))]
+    place.deliver(message, strace=[*follow(place), "-qq", "-o", str(log)])
+    calls = [(int(found[1] or 0), found[2]) for line in log.read_text().splitlines() if (found := CALL.match(line))]
     place.reset()
     loading = place.agent != "pydeliver"
     seen: Counter[tuple[int, str]] = Counter()
@@ -41,6 +41,11 @@ def trace(place: Place, message: bytes) -> list[Point]:
     return list(points)
 
 
+def follow(place: Place) -> list[str]:
+    """strace's word for all processes of a delivery, unless some are another program's, which answers for itself."""
+    return [] if place.form == "programs" else ["-f"]
+
+
 def matters(point: Point) -> bool:
     """Whether a call changes something on the disk, or locks it."""
     words = ("write", "sync", "link", "rename", "truncate", "flock", "mkdir")
@@ -51,7 +56,7 @@ def inject(place: Place, point: Point, what: str) -> list[str]:
     """Options of strace that do something to a point; `what` is its word for it, with `when=` at the end."""
     name, number = point
     rule = f"inject={name}:{what.format(number)}"
-    return ["-f", "-q", "-o", str(log(place)), "-e", f"trace={name}", "-e", rule]
+    return [*follow(place), "-q", "-o", str(log(place)), "-e", f"trace={name}", "-e", rule]
 
 
 def log(place: Place) -> Path:
