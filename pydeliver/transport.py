@@ -81,6 +81,10 @@ class Work(Value):
     files: tuple[str, ...] = ()
     pipe: Callable[[tuple[str, ...], int, Iterable[bytes]], Any] | None = None
 
+    def source(self, delivery: Delivery) -> Message:
+        """What a delivery is made of: the message received, or what a filter made of it."""
+        return self.message if delivery.message is None else delivery.message
+
     @property
     def key(self) -> str:
         """Names the message for its journal: another try of the mail server's has the same."""
@@ -243,8 +247,8 @@ def _without(wanted: list[Wanted], done: list[Record]) -> list[Wanted]:
 
 
 def _prepare(wanted: Wanted, work: Work, beside: list[Prepared], key: str) -> Prepared | Status:
-    (location, delivery, make), held, message = wanted, work.held, work.message
-    whole = not delivery.edits and held.path is not None and not held.skip
+    (location, delivery, make), held, message = wanted, work.held, work.source(wanted[1])
+    whole = message is work.message and not delivery.edits and held.path is not None and not held.skip
     made: Prepared | Status = _format(location.format).prepare(
         location,
         lambda keywords: make(message, delivery, keywords),
@@ -291,7 +295,7 @@ def _piped(pipes: list[Delivery], work: Work, journal: Journal, done: list[Recor
 def _fed(delivery: Delivery, work: Work) -> Outcome | None:
     """Run one program; what ends the delivery where it does not take the message."""
     assert work.pipe is not None
-    ended = work.pipe(delivery.argv, delivery.at_once, formed(work.message, delivery))
+    ended = work.pipe(delivery.argv, delivery.at_once, formed(work.source(delivery), delivery))
     if isinstance(ended, Status):
         return Outcome(ended)
     if ended.ok:

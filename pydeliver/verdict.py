@@ -19,6 +19,7 @@ from pydeliver.vocabulary.word import (
     MOMENT,
     NUMBER,
     OF_FIELD,
+    UNKNOWN,
     Decided,
     Draft,
     Facts,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pydeliver.vocabulary.word import Action, Event, Question, Word
 
     Step = Callable[[Draft, list["Traced"]], bool]
-    # A node of the plan that was reached, and what came of it: for a test None is unknown, an action is always True.
+    # A node of the plan that was reached, and what came of it: None is unknown, an action has a word or True.
     Traced = tuple[Node, bool | str | None]
     Given = dict[tuple[str, Any], Any]
 
@@ -116,7 +117,7 @@ class Program:
             draft.file,
             draft.cancelled,
             tuple(draft.log),
-            (*draft.notes, *message.limits),
+            tuple(dict.fromkeys([*draft.notes, *message.limits, *facts.message.limits])),
             tuple(trace),
             tuple([question for question, answer in answers.items() if answer is None]),
             events,
@@ -134,8 +135,14 @@ class Program:
                 draft.deliver("INBOX", final=True)
 
     def _events(self, facts: Facts, outcome: str) -> tuple[Event, ...]:
-        """What the rules may ask about later messages, wherever they ask it."""
-        found = [field.remembers(facts, argument, outcome) for field, argument in self._remembering if field.remembers]
+        """What the rules may ask about later messages, wherever they ask it: before a filter or behind one."""
+        found = []
+        for message in dict.fromkeys([facts.message, facts.received] if self._remembering else ()):
+            if message is not facts.message:
+                facts.become(message)
+            for field, argument in self._remembering:
+                assert field.remembers is not None
+                found.append(field.remembers(facts, argument, outcome))
         return tuple(dict.fromkeys([event for event in found if event is not None]))
 
     # -- words --
@@ -203,7 +210,7 @@ class Program:
         def step(draft: Draft, trace: list[Traced]) -> bool:
             draft.rule, draft.line, draft.file = rule, line, file
             told = action.decide(draft, tuple([operand(draft.facts) for operand in operands]))
-            trace.append((node, told or True))
+            trace.append((node, None if told == UNKNOWN else told or True))
             return action.final
 
         return step

@@ -47,7 +47,9 @@ class World:
         self.refused: dict[str, str] = {}  # what the mailboxes say of a name
         self.mailboxes: dict[str, bool | None] = {}  # whether they are there; those not named are not
         self.remembered: dict[tuple[str, str], int | None] = {}  # how many came before, by kind and key
-        self.programs: dict[tuple[str, ...], tuple[str, bool | str]] = {}  # what came of them, by their arguments
+        self.programs: dict[
+            tuple[str, ...], tuple[str, bool | str | Message]
+        ] = {}  # what came of them, by their arguments
         self.asked: list[Question] = []
 
     def answer(self, question: Question) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Never
 
-    from pydeliver.agent.programs import Programs
+    from pydeliver.agent.programs import Programs, SpoolDirectory
     from pydeliver.mailbox.names import Store
     from pydeliver.memory.ledger import Ledger
     from pydeliver.plan import Plan
@@ -56,7 +56,8 @@ class World:
         self._only_look = only_look
         self._settings = settings
         self.failed: dict[tuple[str, ...], tuple[str, str]] = {}  # pipes whose rule says what holds then, and why
-        self._at_hand: tuple[Envelope, Message] | None = None
+        self._start: Callable[[], Programs] | None = None
+        self._programs: Programs | None = None
         self._came: dict[Question, Any] = {}
         self._ledger: Ledger | None = None
         self._zone_name = next(iter(settings.get("timezone", ())), "")
@@ -74,7 +75,7 @@ class World:
         if kind == "remembered":
             return self.ledger().count(*question[1:])
         if kind == "program":
-            return None if self._at_hand is None else self._came_of(question)
+            return None if self._start is None else self._came_of(question)
         if kind == "piped":
             return self.failed.get(question[1], ("ended", True))
         if kind == "mailbox-exists":
@@ -83,26 +84,41 @@ class World:
         assert kind == "mailbox"
         return self._problem(question[1])
 
-    def run_for(self, envelope: Envelope, message: Message) -> None:
-        """From here on run the programs that rules ask about this message; without it nobody knows what they say."""
-        self._at_hand = envelope, message
+    def run_for(self, envelope: Envelope, message: Message, spool_dir: SpoolDirectory) -> None:
+        """From here on run the programs that rules ask about this message; without it nobody knows what they say.
+
+        What a filter makes of it is there until the next is run for, or all is closed.
+        """
+        self._end_programs()
+
+        def start() -> Programs:
+            from pydeliver.agent.programs import Programs
+
+            return Programs(self.home, self._settings, envelope, message, spool_dir)
+
+        self._start = start
+
+    def _end_programs(self) -> None:
         self._came.clear()
+        if self._programs is not None:
+            self._programs.close()
+            self._programs = None
 
     def pipe(self, argv: tuple[str, ...], at_once: int, feed: Iterable[bytes]) -> Any:
         """Deliver to a program: how it ended; a status where it could not be run at all."""
-        return self._programs().pipe(argv, at_once, feed)
+        return self._started().pipe(argv, at_once, feed)
 
     def _came_of(self, question: Question) -> Any:
         """What came of a program, which is run once, however often the message is judged."""
         if question not in self._came:
-            self._came[question] = self._programs().answer(question)
+            self._came[question] = self._started().answer(question)
         return self._came[question]
 
-    def _programs(self) -> Programs:
-        from pydeliver.agent.programs import Programs
-
-        assert self._at_hand is not None
-        return Programs(self.home, self._settings, *self._at_hand)
+    def _started(self) -> Programs:
+        assert self._start is not None
+        if self._programs is None:
+            self._programs = self._start()
+        return self._programs
 
     def ledger(self) -> Ledger:
         """What is remembered of earlier messages."""
@@ -114,6 +130,7 @@ class World:
 
     def close(self) -> list[str]:
         """Let go of what was opened; notes for the log on what had to be put right."""
+        self._end_programs()
         if self._ledger is None:
             return []
         self._ledger.close()
@@ -263,7 +280,7 @@ class Account:
                 "log": verdict.log,
                 "notes": (*verdict.notes, *outcome.recovered, *self.notes),
             }
-        entry["answers"] = [[*question, _short(answer)] for question, answer in self.answers.items()]
+        entry["answers"] = [[*_named(question), _short(answer)] for question, answer in self.answers.items()]
         entry["ms"] = round((time.monotonic() - self.started) * 1000, 1)
         return entry
 
@@ -276,8 +293,15 @@ class Account:
         tell_syslog(f"{told} ({problem})" if problem else told)
 
 
+def _named(question: Question) -> Question:
+    """A question as the log keeps it: without the message that a program got."""
+    return question[:4] if question[0] == "program" else question
+
+
 def _short(answer: Any) -> object:
-    """An answer as the log keeps it: of a list file only how many values it has."""
+    """An answer as the log keeps it: of a list file only how many values it has, of a message how long it is."""
+    if isinstance(answer, tuple) and isinstance(answer[-1], Message):
+        return (*answer[:-1], f"{answer[-1].size} bytes")
     return f"{len(answer)} values" if isinstance(answer, frozenset) else answer
 
 
@@ -319,7 +343,7 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     message = account.message = Message(held)
     envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
     world = World(home, store, plan.settings, request.now)
-    world.run_for(envelope, message)
+    world.run_for(envelope, message, lambda: _spool_directory(store, home))
     state = home.state.directory
     work = Work(message, held, envelope, store, state, request.host, request.now, plan.files, world.pipe)
     try:

@@ -1,18 +1,21 @@
 """Programs that rules name, run for one message: in which surroundings, and what their end means to the rule.
 
-Owns the environment that they get: HOME, USER, LOGNAME, SHELL, PATH, LANG, and of the envelope SENDER, RECIPIENT and
-EXTENSION. Nothing else of the caller's goes to them; of the message they get what the rule gives as arguments, and
-all of it on standard input. `system.program` starts and ends them.
+Owns what filters make of the message, until `close`, and the environment that programs get: HOME, USER, LOGNAME, SHELL,
+PATH, LANG, and of the envelope SENDER, RECIPIENT and EXTENSION. Nothing else of the caller's goes to them; of the
+message they get what the rule gives as arguments, and all of it on standard input. `system.program` starts and ends
+them.
 """
 
 from __future__ import annotations
 
+from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.status import Status
 from pydeliver.system.program import EXITED, Ended, Slot, call, slot
+from pydeliver.system.spool import Held
 from pydeliver.vocabulary.addresses import split_detail
 from pydeliver.vocabulary.programs import ENDED as ENDED
 from pydeliver.vocabulary.programs import FAILED as FAILED
-from pydeliver.vocabulary.programs import SHELL, clean
+from pydeliver.vocabulary.programs import FILTER, SHELL, clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,31 +23,48 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydeliver.agent.rules import Home
+    from pydeliver.mail.edit import Edit
     from pydeliver.mail.envelope import Envelope
-    from pydeliver.mail.message import Message
     from pydeliver.vocabulary.word import Question
 
-    Answer = tuple[str, bool | str]
+    Answer = tuple[str, bool | str | Message]
+    SpoolDirectory = Callable[[], str | Status]
 
 TEXT_BYTES = 64 << 10  # of what `output of` takes
 
 
 class Programs:
-    """What may be run for one message of one user."""
+    """What may be run for one message of one user; large output of filters goes to a file in `spool_dir`."""
 
-    def __init__(self, home: Home, settings: Mapping[str, Any], envelope: Envelope, message: Message) -> None:
+    def __init__(
+        self,
+        home: Home,
+        settings: Mapping[str, Any],
+        envelope: Envelope,
+        message: Message,
+        spool_dir: SpoolDirectory,
+    ) -> None:
         self.home = home
         self.settings = settings
         self.envelope = envelope
         self.message = message
+        self.spool_dir = spool_dir
+        self._made: list[Held] = []
+
+    def close(self) -> None:
+        """Forget what filters made of the message."""
+        while self._made:
+            self._made.pop().remove()
 
     def answer(self, question: Question) -> Answer | Status:
-        """The answer to ("program", word, argv, how many at once); a status where nothing could be run at all."""
-        _, word, argv, at_once = question
+        """The answer to `vocabulary.programs.question`; a status where nothing could be run at all."""
+        word, argv, at_once, message, edits = [*question[1:], self.message, ()][:5]
+        if word == FILTER:
+            return self._filtered(argv, at_once, message, edits)
         if word == "run":  # what it says is for nobody
-            ended = self.call(argv, at_once, self.message.chunks(), self.most, sink=lambda data: None)
+            ended = self.call(argv, at_once, message.chunks(), self.most, sink=lambda data: None)
         else:
-            ended = self.call(argv, at_once, self.message.chunks(), TEXT_BYTES)
+            ended = self.call(argv, at_once, message.chunks(), TEXT_BYTES)
         if isinstance(ended, Status):
             return ended
         if word == "run" and ended.how == EXITED:
@@ -52,6 +72,28 @@ class Programs:
         if ended.ok:
             return ENDED, ended.output.decode("utf-8", "replace").strip()
         return FAILED, ended.line
+
+    def _filtered(
+        self, argv: tuple[str, ...], at_once: int, message: Message, edits: tuple[Edit, ...]
+    ) -> Answer | Status:
+        """What a program makes of a message with its edits; nothing, and what is no message, is a failure."""
+        from pydeliver.mail.edit import rewritten
+
+        directory = self.spool_dir()
+        if isinstance(directory, Status):
+            return directory
+        held = Held()
+        self._made.append(held)
+        feed = rewritten(message, edits) if edits else message.chunks()
+        ended = self.call(argv, at_once, feed, self.most, sink=lambda data: held.add(data, spool_dir=directory))
+        if isinstance(ended, Status):
+            return ended
+        if not ended.ok:
+            return FAILED, ended.line
+        held.finish()
+        held.skip = len(split_from_line(held.read(0, FROM_LINE_BYTES))[0])
+        made = Message(held)
+        return (ENDED, made) if made.head.strip() else (FAILED, "ended with 0, and what it wrote is no message")
 
     def pipe(self, argv: tuple[str, ...], at_once: int, feed: Iterable[bytes]) -> Ended | Status:
         """Deliver to a program what `feed` says; what it writes is for nobody."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pydeliver.language import pipes, scores, tree
+from pydeliver.language import programs, scores, tree
 from pydeliver.language.cases import Cases
 from pydeliver.language.check import implies
 from pydeliver.language.conditions import Conditions
@@ -323,7 +323,7 @@ class Compiler:
         if not is_allowed("word", said, flat(command.words)[0].span, place, self.report):
             return (), action.final
         if COMMAND in form:
-            return pipes.compiled(family, action, dict(zip(slots(form), values, strict=True)), command, place, self)
+            return programs.compiled(family, action, dict(zip(slots(form), values, strict=True)), command, place, self)
         operands = []
         for slot, value in zip(slots(form), values, strict=True):
             made = self._slot(slot, value, action, place)

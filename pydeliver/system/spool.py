@@ -26,13 +26,14 @@ class Held:
     """One received message, in memory or in a spool file, without its first `skip` bytes (a leading From_ line).
 
     `path` names the spool file, or is None. `size` and `read` count from behind the skipped bytes. Made empty
-    and filled by `receive`, so that whoever made it can `remove` it, whatever interrupts.
+    and filled by `receive` or piece by piece, so that whoever made it can `remove` it, whatever interrupts.
     """
 
-    __slots__ = ("_data", "_fd", "_total", "path", "skip")
+    __slots__ = ("_data", "_fd", "_pieces", "_total", "path", "skip")
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = data
+        self._pieces: list[bytes] = []
         self._fd = -1
         self._total = len(data)
         self.path: str | None = None
@@ -77,37 +78,45 @@ class Held:
         """
         try:
             os.set_blocking(fd, True)
-            pieces: list[bytes] = []
-            total = 0
-            while total <= hold:
-                piece = os.read(fd, CHUNK)
-                if not piece:
-                    self._data, self._total = b"".join(pieces), total
-                    return None
-                pieces.append(piece)
-                total += len(piece)
-            directory = spool_dir if isinstance(spool_dir, str) else spool_dir()
-            if isinstance(directory, str):
-                self._spool(fd, pieces, directory)
-                return None
-            drain(fd)
-            return directory
+            while piece := os.read(fd, CHUNK):
+                problem = self.add(piece, spool_dir=spool_dir, hold=hold)
+                if problem is not None:
+                    drain(fd)
+                    return problem
+            self.finish()
         except OSError as error:
             drain(fd)
             return failure(error, "receiving the message")
+        return None
 
-    def _spool(self, fd: int, pieces: list[bytes], directory: str) -> None:
-        """Write `pieces` and the rest of `fd` to a file that nobody else can open."""
+    def add(
+        self, piece: bytes, *, spool_dir: str | Callable[[], str | Status], hold: int = HOLD_LIMIT
+    ) -> Status | None:
+        """Take the next piece of the message. Returns what went wrong, or raises OSError."""
+        if self._fd >= 0:
+            write_all(self._fd, piece)
+            self._total += len(piece)
+            return None
+        self._pieces.append(piece)
+        self._total += len(piece)
+        if self._total <= hold:
+            return None
+        directory = spool_dir if isinstance(spool_dir, str) else spool_dir()
+        if not isinstance(directory, str):
+            return directory
         # The name is known before the file is there: an interruption right behind the call loses no track of it.
         self.path = os.path.join(directory, f"{int(time.time())}.P{os.getpid()}R{os.urandom(8).hex()}.spool")
         self._fd = os.open(self.path, CREATE, 0o600)
-        for piece in pieces:
-            write_all(self._fd, piece)
-            self._total += len(piece)
-        pieces.clear()
-        while piece := os.read(fd, CHUNK):
-            write_all(self._fd, piece)
-            self._total += len(piece)
+        for one in self._pieces:
+            write_all(self._fd, one)
+        self._pieces.clear()
+        return None
+
+    def finish(self) -> None:
+        """That was all of it: from here on it can be read."""
+        if self._fd < 0:
+            self._data = b"".join(self._pieces)
+            self._pieces.clear()
 
 
 def drain(fd: int) -> None:

@@ -43,6 +43,7 @@ CALLED, CALLED_WITH_NUMBER = "called", "called with a number"  # `lower(subject)
 FORMED = "formed"
 COMMAND, FALLBACK = "COMMAND", "FALLBACK"
 FALLBACKS = ("defer", "keep", "no")
+UNKNOWN = "?"  # what an action gives for the trace where nobody knows what would come of it
 HERE = "here"  # the argument of a part's field inside `any … where`: of the part at hand alone
 
 
@@ -85,7 +86,8 @@ class Delivery(Value):
     `mailbox` is a mailbox name ("INBOX", "lists/debian-user", an absolute path that ends in "/"); `flags` are Maildir
     flag letters, `labels` keywords, `edits` the header edits made so far; `final` tells `file` from `copy file`.
     With an `argv` it is a pipe, into a program of which at most so many run `at_once` (0: any number). A failure of one
-    that `defers` makes the mail wait; else the rules say what holds.
+    that `defers` makes the mail wait; else the rules say what holds. `message` is what a filter made of the message,
+    None for the one received.
     """
 
     mailbox: str
@@ -99,11 +101,12 @@ class Delivery(Value):
     argv: tuple[str, ...] = ()
     at_once: int = 0
     defers: bool = True
+    message: Message | None = None
 
     @property
     def form(self) -> tuple[object, ...]:
         """What makes two deliveries the same: place and shape, whichever rule asked for them."""
-        return (self.mailbox, self.flags, self.labels, self.edits, self.argv)
+        return (self.mailbox, self.flags, self.labels, self.edits, self.argv, self.message)
 
     def describe(self) -> str:
         """One line for the report, the trace and the log."""
@@ -130,8 +133,10 @@ class Facts:
         "message",
         "notes",
         "part",
+        "received",
         "score",
         "settings",
+        "unfiltered",
     )
 
     def __init__(
@@ -143,7 +148,9 @@ class Facts:
         given: dict[tuple[str, Any], Any] | None = None,
     ) -> None:
         self.envelope = envelope
-        self.message = message
+        self.received = message
+        self.message = message  # the one received, or what the last filter made of it
+        self.unfiltered = False  # whether the last filter failed
         self.answers = answers
         self.settings = settings
         self.given = given or {}  # values that a rule test supplies, by field and argument
@@ -174,6 +181,17 @@ class Facts:
         """Add to the score, which is read anew from here on."""
         self.score = round(self.score + amount, 6)  # 0.1 + 0.2 is 0.3
         self._values.pop(("score", "", self.part), None)
+
+    def set_unfiltered(self, failed: bool) -> None:
+        """Whether the filter at hand failed, which is read anew from here on."""
+        self.unfiltered = failed
+        self._values.pop(("unfiltered", "", self.part), None)
+
+    def become(self, message: Message) -> None:
+        """Look at another message from here on."""
+        self.message = message
+        self._values.clear()
+        self._strings.clear()
 
     def strings(self, field: Field, argument: Any, whole: bool, folded: bool) -> tuple[str, ...] | None:
         """The values as text: `whole` as a person sees them, else the part that identifies.
@@ -229,12 +247,23 @@ class Draft:
 
     def deliver(self, mailbox: str, final: bool) -> None:
         """Add a delivery in the form the message has by now; an identical one is made once."""
-        self._add(Delivery(mailbox, self.flags, self.labels, self.edits, self.line, self.file, self.rule, final))
+        where = (self.line, self.file, self.rule, final)
+        self._add(Delivery(mailbox, self.flags, self.labels, self.edits, *where, message=self._made))
 
     def pipe(self, argv: tuple[str, ...], at_once: int, defers: bool, final: bool) -> None:
         """The same into a program. What a mailbox only notes beside a message is nothing to it."""
         where = (self.line, self.file, self.rule, final)
-        self._add(Delivery("", "", (), self.edits, *where, argv, at_once, defers))
+        self._add(Delivery("", "", (), self.edits, *where, argv, at_once, defers, self._made))
+
+    @property
+    def _made(self) -> Message | None:
+        facts = self.facts
+        return None if facts.message is facts.received else facts.message
+
+    def become(self, message: Message) -> None:
+        """Go on with what a filter made of the message, in which the edits so far have been made."""
+        self.facts.become(message)
+        self.edits = ()
 
     def _add(self, made: Delivery) -> None:
         for number, earlier in enumerate(self.deliveries):

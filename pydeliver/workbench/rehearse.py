@@ -7,6 +7,7 @@ fill in what nobody gives.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -117,7 +118,7 @@ def rehearse(
             problems.append("the message is empty: a delivery asks for another try")
         whole = completed(envelope, message, from_line, trusted=True)
         if run:
-            world.run_for(whole, message)
+            world.run_for(whole, message, tempfile.gettempdir)
         judged, _ = decide(program, whole, message, answer)
         assert isinstance(judged, Verdict)  # `answer` never gives a Status
         yield Rehearsal(entry.label, message, judged, tuple(problems))

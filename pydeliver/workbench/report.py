@@ -62,8 +62,8 @@ def because(one: Rehearsal, plan: Plan) -> str:
 
 
 def unknown(one: Rehearsal) -> tuple[str, ...]:
-    """The conditions that nobody could decide here, as they are written."""
-    return tuple(dict.fromkeys([node[7] for node, result in one.verdict.trace if node[0] == "test" and result is None]))
+    """The conditions that nobody could decide here, and filters that were not run, as they are written."""
+    return tuple(dict.fromkeys([node[7] for node, result in one.verdict.trace if result is None]))
 
 
 def short(path: str) -> str:
@@ -74,7 +74,7 @@ def trace_text(one: Rehearsal, plan: Plan, style: Style = plain) -> list[str]:
     """Every condition and action that was reached, in order; what was noted; what could not be known."""
     lines = []
     for node, result in one.verdict.trace:
-        answer = "do " if node[0] == "do" else "yes" if result else "?  " if result is None else "no "
+        answer = "?  " if result is None else "do " if node[0] == "do" else "yes" if result else "no "
         line, file, shown = node[5:8]
         shown += f"  ({result})" if isinstance(result, str) else ""
         kind = "decision" if node[0] == "do" or result else "place"

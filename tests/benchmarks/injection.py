@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.injection [PAYLOADS]
 
-Every payload stands in the envelope's detail and in twelve header fields of one message, and is an argument of `run`,
-`output of`, `pipe` and of a shell's text. A program notes its arguments; each must be what the manual says of the
-value, and nothing that a payload asks a shell to do may have been done (a canary file in the home).
+Every payload stands in the envelope's addresses and detail, and in twelve header fields of one message, and is an
+argument of `run`, `output of`, `pipe`, `filter` and of a shell's text. A program notes its arguments, and what of the
+envelope is in its environment; each must be what the manual says of the value, and nothing that a payload asks a shell
+to do may have been done (a canary file in the home).
 Root becomes nobody for it, as nothing is run for rules as root.
 """
 
@@ -51,17 +52,21 @@ PIECES: Final = [
         "\u2028",
     ),
 ]
-NOTE: Final = '#!/bin/sh\nfor word in "$@"; do printf \'%s\\0\' "$word"; done > "$HOME/argv.$1"\n'
+NOTE: Final = (
+    '#!/bin/sh\nfor word in "$@"; do printf \'%s\\0\' "$word"; done > "$HOME/argv.$1"\n'
+    'printf \'%s\\0\' "$SENDER" "$RECIPIENT" "$EXTENSION" > "$HOME/env.$1"\n[ "$1" != filter ] || cat\n'
+)
 VALUES: Final = " ".join(["{envelope.to.detail}", *[f"{{header {name}}}" for name in FIELDS]])
 RULES: Final = f"""
 if not run "~/note run {VALUES}" succeeds {{ discard }}
 let said = output of "~/note output {VALUES}"
 if said is "x" {{ discard }}
 copy pipe "~/note pipe {VALUES}"
+filter "~/note filter {VALUES}"
 if not run shell "exec ~/note shell \\"$@\\"" using "{VALUES}" succeeds {{ discard }}
 """
 NOBODY: Final = 65534
-KINDS: Final = ("run", "output", "pipe", "shell")
+KINDS: Final = ("run", "output", "pipe", "filter", "shell")
 
 
 def payload(choose: random.Random, canary: str) -> str:
@@ -78,7 +83,7 @@ def _abandon(status: Status) -> Never:
 
 
 def sent(home: Home, detail: str, message: bytes) -> Status:
-    envelope = Envelope("jo@example.org", "jo@example.net", detail=detail)
+    envelope = Envelope(f"{detail}@example.org", f"{detail}@example.net", detail=detail)
     reader, writer = os.pipe()
     os.write(writer, message)
     os.close(writer)
@@ -109,7 +114,7 @@ def become_nobody() -> None:
 
 
 def once(home: Home, choose: random.Random) -> int:
-    """Deliver one message full of payloads; how many arguments were not as documented."""
+    """Deliver one message full of payloads; how many lists of arguments and environments were not as documented."""
     canary = f"{home.path}/canary"
     values = [payload(choose, canary) for _ in range(1 + len(FIELDS))]
     lines = [f"{name}: {' '.join(value.split())}\n".encode() for name, value in zip(FIELDS, values[1:], strict=True)]
@@ -124,6 +129,10 @@ def once(home: Home, choose: random.Random) -> int:
         found = noted.read_bytes().split(b"\0")[1:-1]
         noted.unlink()
         wrong += found != [wanted(value) for value in shown]
+        surroundings = Path(home.path, f"env.{kind}")
+        told = [f"{values[0]}@example.org", f"{values[0]}@example.net", values[0]]
+        wrong += surroundings.read_bytes().split(b"\0")[:-1] != [clean(value).encode() for value in told]
+        surroundings.unlink()
     return wrong
 
 

@@ -352,3 +352,92 @@ def test_a_rehearsal_never_feeds_a_pipe(installation: Installation, home: Home) 
     said = json.loads(pydeliver(installation, home, "try", "--json", "--run", stdin=MESSAGE))
     wanted = f'copy pipe "{home.path}/bin/take hello", pipe "{home.path}/bin/take"'
     assert (said["decision"], taken(home)) == (wanted, [])
+
+
+# -- filter -----------------------------------------------------------------------------------------------------
+
+SHOUT = "#!/bin/sh\nsed '1,/^$/!y/i/I/; s/^Subject: /Subject: [seen] /'\n"
+
+
+def test_what_a_filter_writes_is_looked_at_changed_and_delivered(installation: Installation, home: Home) -> None:
+    program(home, "shout", SHOUT)
+    home.rules(
+        'copy file "As"\nset header "X-A" = "1"\nfilter "~/bin/shout {subject}"\nset header "X-B" = "2"\n'
+        'if subject starts with "[seen]" { file "Seen", "mbox:~/box" }\n'
+    )
+    assert home.deliver(installation, MESSAGE, "-f", "jo@example.org").returncode == 0
+    stored = {str(path.parent.parent): data for path, data in home.messages().items()}
+    seen = b"X-B: 2\nX-A: 1\nFrom: Jo <jo@example.org>\nSubject: [seen] hello\n\nHI.\n"
+    assert stored == {".As": MESSAGE, ".Seen": seen}
+    assert (home.path / "box").read_bytes().partition(b"\n")[2] == seen + b"\n"
+    (answer,) = [one for one in last_entry(home)["answers"] if one[0] == "program"]
+    assert answer[1:] == ["filter", [f"{home.path}/bin/shout", "hello"], 0, ["ended", f"{len(seen) - 7} bytes"]]
+
+
+def test_a_large_message_goes_through_a_filter_and_leaves_nothing_behind(
+    installation: Installation, home: Home
+) -> None:
+    program(home, "shout", SHOUT)
+    home.rules('filter "~/bin/shout"\nfilter "cat"\n')
+    large = MESSAGE + b"a line of it\n" * 400_000
+    assert home.deliver(installation, large).returncode == 0
+    header, _, body = large.partition(b"\n\n")
+    wanted = header.replace(b"hello", b"[seen] hello") + b"\n\n" + body.replace(b"i", b"I")
+    assert list(home.messages().values()) == [wanted]
+    assert (home.unfinished(), list(home.path.rglob("*.spool"))) == ([], [])
+
+
+def test_a_from_line_that_a_filter_writes_is_no_part_of_the_message(installation: Installation, home: Home) -> None:
+    home.rules('filter shell "echo From me Mon Nov 23 09:00:00 2026; cat"\n')
+    assert home.deliver(installation, MESSAGE).returncode == 0
+    assert list(home.messages().values()) == [MESSAGE]
+
+
+UNFILTERED = {
+    "exit 1; cat": "ended with 1",
+    "cat; exit 75": "ended with 75",
+    "true": "is no message",
+    "echo": "is no message",
+    "echo how to use it; echo more": "is no message",
+    "cat; kill -9 $$": "was ended by signal 9",
+    "yes x: y": "wrote more than 1048576 bytes",
+    "cat; sleep 60": "took longer than 1 s",
+}
+
+
+@pytest.mark.parametrize("does", UNFILTERED)
+def test_a_filter_that_fails_changes_nothing(installation: Installation, home: Home, does: str) -> None:
+    settings = home.file("settings.toml", "program-time = 1\nprogram-output = 1\n")
+    os.utime(settings, (0, 0))
+    home.rules(f'copy file "A"\nfilter shell "{does}"\nkeep\n')
+    done = home.deliver(installation, MESSAGE, "--config", str(settings))
+    assert (done.returncode, home.messages(), home.unfinished()) == (75, {}, [])
+    assert UNFILTERED[does].encode() in done.stderr
+    home.rules(f'filter shell "{does}" or else no\nkeep\n')
+    assert home.deliver(installation, MESSAGE, "--config", str(settings)).returncode == 0
+    assert list(home.messages().values()) == [MESSAGE]
+    assert any(UNFILTERED[does] in note for note in last_entry(home)["notes"])
+
+
+def test_a_filter_runs_once_however_often_the_message_is_judged(installation: Installation, home: Home) -> None:
+    program(home, "count", "#!/bin/sh\necho x >> ~/count\ncat\n")
+    home.rules('filter "~/bin/count"\npipe "false" or else { pipe "no-such" or else { file "Last" } }\n')
+    assert home.deliver(installation, MESSAGE).returncode == 0
+    assert (place(home), (home.path / "count").read_text()) == (".Last", "x\n")
+
+
+def test_the_command_applies_filters_and_a_rehearsal_does_if_it_is_told_to(
+    installation: Installation, home: Home
+) -> None:
+    program(home, "shout", SHOUT)
+    home.rules('filter "~/bin/shout"\nset header "X-B" = "2"\nif subject contains "seen" { file "Seen" }\n')
+    large = MESSAGE + b"a line of it\n" * 40_000
+    said = pydeliver(installation, home, "filter", stdin=large)
+    assert said.startswith("X-B: 2\nFrom: Jo <jo@example.org>\nSubject: [seen] hello\n\nHI.\na lIne of It\n")
+    said = json.loads(pydeliver(installation, home, "try", "--json", stdin=large))
+    assert (said["decision"], said["unknown"]) == (
+        'file "INBOX" set header "X-B" = "2"',
+        ['filter "~/bin/shout"'],
+    )
+    said = json.loads(pydeliver(installation, home, "try", "--json", "--run", stdin=large))
+    assert (said["decision"], said["unknown"]) == ('file "Seen" set header "X-B" = "2"', [])

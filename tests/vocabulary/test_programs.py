@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydeliver.mail.message import Message
+from pydeliver.verdict import Verdict
 from pydeliver.vocabulary.programs import ENDED, FAILED, VALUE_CHARACTERS, arguments
 from tests.rules import World, boxes, holds, judge, shown
 
@@ -227,3 +229,93 @@ def test_a_pipe_that_failed_is_what_its_rule_says_and_never_the_next_rule(rules:
     verdict = judge(rules, MESSAGE, piped("prog"))
     assert verdict.describe() == decision
     assert '"prog" ended with 1' in verdict.notes
+
+
+# -- filter -----------------------------------------------------------------------------------------------------
+
+MADE = b"From: Al <al@example.net>\nSubject: made\nMessage-ID: <made@x>\n\nBye.\n"
+
+
+def made(message: bytes = MADE) -> World:
+    """The world in which this comes of the filter."""
+    world = World()
+    world.programs["prog",] = (ENDED, Message.of(message))
+    return world
+
+
+def bodies(verdict: Verdict) -> list[bytes | None]:
+    """What each delivery carries instead of the message received."""
+    return [one.message and b"".join(one.message.chunks()) for one in verdict.deliveries]
+
+
+def test_from_a_filter_on_conditions_and_values_see_what_it_wrote() -> None:
+    verdict = judge(
+        'log "{subject}"\nfilter "prog"\nlog "{subject}"\nif from is "al@example.net" { file "{subject}" }',
+        b"Subject: first\n\n",
+        made(),
+    )
+    assert (verdict.log, boxes(verdict), bodies(verdict)) == (("first", "made"), ["made"], [MADE])
+
+
+def test_what_was_delivered_before_a_filter_keeps_its_form() -> None:
+    verdict = judge('copy file "A"\nfilter "prog"\ncopy file "A"\nkeep', MESSAGE, made())
+    assert (boxes(verdict), bodies(verdict)) == (["A", "A", "INBOX"], [None, MADE, MADE])
+
+
+def test_a_filter_gets_the_edits_and_they_begin_anew_while_marks_and_labels_stay() -> None:
+    world = made()
+    verdict = judge(
+        'set header "X" = "1"\nmark seen\nlabel "a"\nfilter "prog"\nset header "Y" = "2"\nfile "A"', MESSAGE, world
+    )
+    assert verdict.describe() == 'file "A" marked seen label "a" set header "Y" = "2"'
+    (asked_for,) = [question for question in world.asked if question[0] == "program"]
+    assert asked_for[1:4] == ("filter", ("prog",), 0)
+    assert [edit.name for edit in asked_for[5]] == ["X"]
+
+
+def test_each_filter_gets_what_the_one_before_wrote_and_so_does_any_program() -> None:
+    world = made()
+    judge('filter "prog"\nfilter "prog"\nif run "other" succeeds { keep }\n', MESSAGE, world)
+    first, second, other = [question for question in world.asked if question[0] == "program"]
+    assert len(first) == 4
+    assert second[4] is other[4] is world.programs["prog",][1]
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "outcome", "box"),
+    [
+        ("", "defer", []),
+        (" or else defer", "defer", []),
+        (" or else keep", "deliver", ["INBOX"]),
+        (" or else no", "deliver", ["Next"]),
+        (" or else { }", "deliver", ["Next"]),
+        (' or else { file "Failed" }', "deliver", ["Failed"]),
+    ],
+)
+def test_a_filter_that_fails_leaves_the_message_as_it_was(otherwise: str, outcome: str, box: list[str]) -> None:
+    verdict = judge(
+        f'copy file "All"\nfilter "prog"{otherwise}\nfile "Next"', MESSAGE, answered(FAILED, "ended with 1")
+    )
+    assert (verdict.outcome, boxes(verdict)) == (outcome, ["All", *box] if box else [])
+    assert set(bodies(verdict)) <= {None}
+    assert '"prog" ended with 1' in (*verdict.notes, verdict.text)
+
+
+def test_the_block_of_a_filter_is_passed_over_where_it_works_and_by_the_next_that_does() -> None:
+    rules = 'filter "bad" or else { log "bad" }\nfilter "prog" or else { log "prog" }\nkeep'
+    world = made()
+    world.programs["bad",] = (FAILED, "ended with 1")
+    verdict = judge(rules, MESSAGE, world)
+    assert (verdict.log, bodies(verdict)) == (("bad",), [MADE])
+
+
+def test_a_filter_that_nobody_runs_leaves_the_message_and_is_told() -> None:
+    verdict = judge('filter "prog"\nif subject contains "id" { file "Id" }', MESSAGE, World())
+    assert (boxes(verdict), bodies(verdict)) == (["Id"], [None])
+    assert [question[1] for question in verdict.unknown] == ["filter"]
+    assert verdict.trace[0][1] is None
+
+
+def test_what_is_remembered_is_the_message_before_and_behind_a_filter() -> None:
+    verdict = judge('if duplicate by subject { discard }\nfilter "prog"\nkeep', b"Subject: first\n\n", made())
+    assert {event.key for event in verdict.events} == {"subject \u00b7 first", "subject \u00b7 made"}

@@ -54,11 +54,13 @@ def judged(home: Home, tmp_path: Path, message: bytes) -> Rehearsal | Status:
     made = compile_plan(home, site_of(home))
     assert made.plan is not None, made.diagnostics
     (tmp_path / "message").write_bytes(message)
-    with (tmp_path / "message").open("rb") as file:
-        one = filtering.judge(made.plan, made.store, home, Envelope(), file.fileno(), time.time())
+    with (
+        (tmp_path / "message").open("rb") as file,
+        filtering.judged(made.plan, made.store, home, Envelope(), file.fileno(), time.time()) as one,
+    ):
         if isinstance(one, Rehearsal) and one.verdict.outcome == "deliver":
             (tmp_path / "filtered").write_bytes(b"".join(filtering.formed(one)))
-    return one
+        return one
 
 
 def filtered(home: Home, tmp_path: Path, message: bytes) -> bytes:

@@ -51,8 +51,10 @@ def filter_(verbose: bool, **values: Any) -> None:
     if isinstance(envelope, Status):
         shell.usage(envelope.text)
     try:
-        with shell.stdin_file() as file:
-            one = filtering.judge(made.plan, made.store, home, envelope, file.fileno(), time.time())
+        with (
+            shell.stdin_file() as file,
+            filtering.judged(made.plan, made.store, home, envelope, file.fileno(), time.time()) as one,
+        ):
             if isinstance(one, Status):
                 _leave(one.text, TRY_AGAIN)
             if verbose:
