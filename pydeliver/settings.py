@@ -80,6 +80,12 @@ SETTINGS = (  # a dot in a name is a table of the file: `[rules]` with `before =
         "defer",
         ("defer", "refuse"),
     ),
+    Setting(
+        "reject-as",
+        "what `reject` comes to: the sender is told, or, where mail is fetched, it is kept back like what is discarded",
+        "reject",
+        ("reject", "quarantine"),
+    ),
     Setting("default-mailbox", "the default mailbox of users who set none", ""),
     Setting("subaddress", "the characters that separate a detail from the local part", "+"),
     Setting("domains", "the domains at which login names are addresses", ()),
@@ -112,6 +118,19 @@ SETTINGS = (  # a dot in a name is a table of the file: `[rules]` with `before =
         200,
         range=(1, 1_000_000, "MB"),
     ),
+    Setting(
+        "sendmail",
+        "the program that takes the mail that rules send",
+        "/usr/sbin/sendmail",
+    ),
+    Setting("smarthost", "the server, as host:port, that takes it by SMTP instead", ""),
+    Setting(
+        "forward-sender",
+        "the envelope sender of what is forwarded: the one it came with, the user, or what srs-command makes of it",
+        "keep",
+        ("keep", "me", "srs"),
+    ),
+    Setting("srs-command", "a command with its arguments; it gets an address behind them, and writes another", ()),
     Setting("program-time", "seconds that a program which a rule names may take", 60, range=(1, 600, "seconds")),
     Setting("program-cpu", "seconds of the processor that it may take", 30, range=(1, 600, "seconds")),
     Setting("program-output", "MB that it may write", 200, range=(1, 10_000, "MB")),
@@ -194,6 +213,10 @@ def _problem(setting: Setting, value: object) -> str:
         return "it is a text"
     if setting.name == "default-mailbox" and value and not value.startswith(("/", "~/")):
         return 'it is a place, like "~/Maildir"'
+    if setting.name == "sendmail" and not value.startswith("/"):
+        return 'it is the whole path of a program, like "/usr/sbin/sendmail"'
+    if setting.name == "smarthost" and value and not value.rpartition(":")[2].isdecimal():
+        return 'it is a host and a port, like "localhost:25"'
     if setting.name.startswith("rules.") and value and not value.startswith("/"):
         return 'it is the whole path of a file, like "/etc/pydeliver/before.rules"'
     return ""

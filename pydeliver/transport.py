@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 SWEEP_PATIENCE = 2.0  # seconds that clearing the quarantine may take
 RULE_NAME = 200  # characters of a rule's name in a field
-PROGRAM = "program"  # begins the journal's record of a program that has taken the message
+PROGRAM = "program"  # begins the journal's record of a program or an address that has taken the message
 _KEY_BYTES = 16
 
 
@@ -67,8 +67,9 @@ class Outcome(Value):
 class Work(Value):
     """One message to be put into mailboxes, and the circumstances.
 
-    `state` is the user's state directory, `files` are the rule files as the verdict numbers them. `pipe` runs a program
-    and says how it ended, or gives a status where it could not be run at all.
+    `state` is the user's state directory, `files` are the rule files as the verdict numbers them. `hand_over` gives the
+    message to a delivery's program or address, and says how that ended; a status where nothing could be run. Who
+    `keeps_rejected` has nobody to tell, and keeps back what a rule rejects.
     """
 
     message: Message
@@ -79,7 +80,8 @@ class Work(Value):
     host: str
     now: float
     files: tuple[str, ...] = ()
-    pipe: Callable[[tuple[str, ...], int, Iterable[bytes]], Any] | None = None
+    hand_over: Callable[[Delivery, Iterable[bytes]], Any] | None = None
+    keeps_rejected: bool = False
 
     def source(self, delivery: Delivery) -> Message:
         """What a delivery is made of: the message received, or what a filter made of it."""
@@ -101,7 +103,8 @@ def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outco
 
     `changed`, with nothing done, where what the verdict goes by is no longer true in the ledger.
     """
-    if verdict.outcome == REJECT:
+    rejected = verdict.outcome == REJECT
+    if rejected and not work.keeps_rejected:
         return Outcome(refused(verdict.text))
     if verdict.outcome == DEFER:
         return Outcome(deferred(verdict.text, "4.7.1"))
@@ -117,9 +120,9 @@ def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outco
         return Outcome(left_over)
     done, recovered = left_over
     wanted = _without(wanted, done)
-    pipes = [one for one in verdict.deliveries if one.argv]
-    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR and not pipes
-    journal = unfinished or (Journal(directory, work.key) if (wanted or pipes) and not alone else None)
+    outward = [one for one in verdict.deliveries if one.way_out]
+    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR and not outward
+    journal = unfinished or (Journal(directory, work.key) if (wanted or outward) and not alone else None)
     prepared: list[Prepared] = []
     try:
         for each in wanted:
@@ -127,7 +130,7 @@ def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outco
             if isinstance(one, Status):
                 return Outcome(_undone(prepared, one))
             prepared.append(one)
-        if pipes and journal is not None and (stopped := _piped(pipes, work, journal, done)) is not None:
+        if outward and journal is not None and (stopped := _handed_over(outward, work, journal, done)) is not None:
             _undone(prepared, stopped.status)
             return stopped
         if ledger is not None:
@@ -148,8 +151,8 @@ def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outco
     for one in prepared:
         if one is not last or not status.ok:
             one.close()
-    if status.ok and verdict.outcome == DISCARD:
-        status = stored("discarded")
+    if status.ok and verdict.outcome in (DISCARD, REJECT):
+        status = stored("kept back instead of rejected" if rejected else "discarded")
         recovered += _swept(work, files)
     return Outcome(status, files, tuple(recovered), last if status.ok else None)
 
@@ -184,13 +187,19 @@ def _destinations(verdict: Verdict, work: Work) -> list[Wanted] | Status:
     two deliveries never wait for each other.
     """
     found: dict[tuple[object, ...], Wanted] = {}
-    for delivery in [one for one in verdict.deliveries if not one.argv]:
+    for delivery in [one for one in verdict.deliveries if not one.way_out]:
         location = locate(work.store, delivery.mailbox)
         if isinstance(location, Status):
             return location
         form = formed_for_mbox if location.format == MBOX else formed
         found.setdefault((location.path, *delivery.form[1:]), (location, delivery, form))
-    if verdict.outcome == DISCARD and not verdict.for_good and work.store.kept_seconds:
+    keeps = work.store.kept_seconds > 0
+    if verdict.outcome == REJECT and not keeps:  # nothing is dropped but by a written `discard`
+        location = locate(work.store, INBOX)
+        if isinstance(location, Status):
+            return location
+        return [(location, Delivery(INBOX), formed_for_mbox if location.format == MBOX else formed)]
+    if keeps and (verdict.outcome == REJECT or (verdict.outcome == DISCARD and not verdict.for_good)):
         kept = _kept_back(verdict, work)
         if isinstance(kept, Status):
             return kept
@@ -209,6 +218,8 @@ def _kept_back(verdict: Verdict, work: Work) -> Wanted | Status:
         return failure(error, "the quarantine")
     line = f"{work.files[verdict.file].rpartition('/')[2] if work.files else 'rules'}:{verdict.line}"
     why = f'by rule "{verdict.rule[:RULE_NAME]}", {line}' if verdict.rule else f"by {line}"
+    if verdict.outcome == REJECT:
+        why = f"rejected {why}: {verdict.text[:RULE_NAME]}"
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(work.now))
     largest = min(quarantine.LARGEST, work.store.kept_bytes)
     return place, Delivery(place.name), lambda message, *_: discarded.kept(message, when, why, largest)
@@ -265,21 +276,21 @@ def _prepare(wanted: Wanted, work: Work, beside: list[Prepared], key: str) -> Pr
     return made
 
 
-def _piped(pipes: list[Delivery], work: Work, journal: Journal, done: list[Record]) -> Outcome | None:
-    """Feed the programs one by one, and note each that has taken the message; what ends the delivery, if one has not.
+def _handed_over(outward: list[Delivery], work: Work, journal: Journal, done: list[Record]) -> Outcome | None:
+    """Give the message to programs and addresses one by one, and note each that has taken it; what ends the delivery,
 
-    The journal is written before the first, so that none runs where its success could not be noted.
+    if one has not. The journal is written before the first, so that none runs where its success could not be noted.
     """
     taken = [one[1] for one in done if one[0] == PROGRAM]
     stopped: Outcome | None = None
     try:
         journal.write(done)
-        for delivery in pipes:
-            name = "\0".join(delivery.argv)
+        for delivery in outward:
+            name = "\0".join(delivery.way_out)
             if name in taken:
                 taken.remove(name)
                 continue
-            stopped = _fed(delivery, work)
+            stopped = _given(delivery, work)
             if stopped is not None:
                 break
             done.append((PROGRAM, name))
@@ -292,15 +303,16 @@ def _piped(pipes: list[Delivery], work: Work, journal: Journal, done: list[Recor
     return stopped
 
 
-def _fed(delivery: Delivery, work: Work) -> Outcome | None:
-    """Run one program; what ends the delivery where it does not take the message."""
-    assert work.pipe is not None
-    ended = work.pipe(delivery.argv, delivery.at_once, formed(work.source(delivery), delivery))
+def _given(delivery: Delivery, work: Work) -> Outcome | None:
+    """Give the message to one program or address; what ends the delivery where it is not taken."""
+    assert work.hand_over is not None
+    ended = work.hand_over(delivery, formed(work.source(delivery), delivery))
     if isinstance(ended, Status):
         return Outcome(ended)
     if ended.ok:
         return None
-    status = deferred(f'"{delivery.argv[0]}" {ended.line}')
+    where = f"forwarding to {delivery.address}: sendmail" if delivery.address else f'"{delivery.argv[0]}"'
+    status = deferred(f"{where} {ended.line}", "4.3.0")
     if delivery.defers or ended.code == TRY_AGAIN:
         return Outcome(status)
     return Outcome(status, changed=True, failed=((delivery.argv, ended.line),))
@@ -308,6 +320,11 @@ def _fed(delivery: Delivery, work: Work) -> Outcome | None:
 
 def formed(message: Message, delivery: Delivery, keywords: tuple[str, ...] = ()) -> Iterator[bytes]:
     """The message with its header edited, keywords that the mailbox can't hold put there too, all else as received."""
+    if delivery.address:
+        from pydeliver.mail.forwarded import forwarded
+
+        yield from forwarded(message, delivery.edits, delivery.owner)
+        return
     if not delivery.edits and not keywords:
         yield from message.chunks()
         return

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pydeliver.mail.message import Message
     from pydeliver.plan import Node, Plan
     from pydeliver.vocabulary.operator import Render, Test
-    from pydeliver.vocabulary.word import Action, Event, Question, Word
+    from pydeliver.vocabulary.word import Action, Event, Notice, Question, Reply, Word
 
     Step = Callable[[Draft, list["Traced"]], bool]
     # A node of the plan that was reached, and what came of it: None is unknown, an action has a word or True.
@@ -53,7 +53,8 @@ class Verdict(Value):
 
     `outcome` is deliver, discard, reject or defer; `text` the reason of the latter two. `rule`, `line` and `file` name
     the statement that decided (line 0: the end of the rules). `cancelled` are deliveries that a reject or defer undid.
-    `events` are to be remembered if, and only if, all else is done. What is discarded `for_good` is kept nowhere.
+    `events` are to be remembered if, and only if, all else is done, `replies` and `notices` sent after that. What is
+    discarded `for_good` is kept nowhere.
     """
 
     outcome: str
@@ -69,11 +70,14 @@ class Verdict(Value):
     unknown: tuple[Question, ...] = ()
     events: tuple[Event, ...] = ()
     for_good: bool = False
+    replies: tuple[Reply, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     def describe(self) -> str:
         """One line for the report and the log: what is done, not by which rule."""
         if self.outcome == DELIVER:
-            return ", ".join([one.describe() for one in self.deliveries])
+            sent = [*[one.describe() for one in self.replies], *[one.describe() for one in self.notices]]
+            return ", ".join([*[one.describe() for one in self.deliveries], *sent])
         outcome = "discard for good" if self.for_good else self.outcome
         made = f'{outcome} "{self.text}"' if self.text else outcome
         return ", ".join([*[one.describe() for one in self.deliveries], made])
@@ -108,6 +112,7 @@ class Program:
             events = self._events(facts, draft.outcome)
         except Unanswered as unanswered:
             return unanswered.question
+        stored = draft.outcome == DELIVER
         return Verdict(
             draft.outcome,
             tuple(draft.deliveries),
@@ -120,8 +125,10 @@ class Program:
             tuple(dict.fromkeys([*draft.notes, *message.limits, *facts.message.limits])),
             tuple(trace),
             tuple([question for question, answer in answers.items() if answer is None]),
-            events,
+            (*events, *draft.reserved) if stored else events,
             draft.for_good,
+            tuple(draft.replies) if stored else (),
+            tuple(draft.notices) if stored else (),
         )
 
     def _walk(self, draft: Draft, trace: list[Traced]) -> None:
@@ -220,9 +227,9 @@ class Program:
         if kind == "text":
             pieces = self._pieces(given)
             return lambda facts: "".join([text for text, _ in pieces(facts)])
-        if kind == "boxes":
-            boxes = tuple([self._pieces(template) for template in given])
-            return lambda facts: tuple([pieces(facts) for pieces in boxes])
+        if kind in ("boxes", "addresses"):
+            each = tuple([self._pieces(template) for template in given])
+            return lambda facts: tuple([pieces(facts) for pieces in each])
         if kind == "command":
             return self._command(given)
         if kind == "count":

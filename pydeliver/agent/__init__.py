@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from pydeliver.mailbox.names import Store
     from pydeliver.memory.ledger import Ledger
     from pydeliver.plan import Plan
-    from pydeliver.verdict import Given
+    from pydeliver.verdict import Delivery, Given
     from pydeliver.vocabulary.word import Question
 
     Answer = Callable[[Question], Any]
 
+TEXT_BYTES = 64 << 10  # of a file that is sent as an answer
 NEW_MAILBOXES_A_DAY = 50  # that messages may name; more would let a sender fill the disk with folders
 ROUNDS = 20  # of judging a message anew, because other deliveries changed what is remembered
 LOG_PATIENCE = 5.0  # seconds that a log may take
@@ -76,6 +77,10 @@ class World:
             return self.ledger().count(*question[1:])
         if kind == "program":
             return None if self._start is None else self._came_of(question)
+        if kind == "text":
+            return self._text(question[1])
+        if kind == "srs":
+            return None if self._start is None else self._started().rewritten_sender(question[1])
         if kind == "piped":
             return self.failed.get(question[1], ("ended", True))
         if kind == "mailbox-exists":
@@ -104,9 +109,12 @@ class World:
             self._programs.close()
             self._programs = None
 
-    def pipe(self, argv: tuple[str, ...], at_once: int, feed: Iterable[bytes]) -> Any:
-        """Deliver to a program: how it ended; a status where it could not be run at all."""
-        return self._started().pipe(argv, at_once, feed)
+    def hand_over(self, delivery: Delivery, feed: Iterable[bytes]) -> Any:
+        """Deliver to a program or to the mail server: how it ended; a status where it could not be run at all."""
+        programs = self._started()
+        if delivery.address:
+            return programs.send(delivery.sender, delivery.address, feed)
+        return programs.pipe(delivery.argv, delivery.at_once, feed)
 
     def _came_of(self, question: Question) -> Any:
         """What came of a program, which is run once, however often the message is judged."""
@@ -163,6 +171,21 @@ class World:
             return frozenset([fold(address) for address in vcard.addresses(text)])
         lines = [line.strip() for line in text.splitlines()]
         return frozenset([fold(line) for line in lines if line and not line.startswith("#")])
+
+    def _text(self, path: str) -> str | None:
+        """What a file says that rules send; None if it can't be read."""
+        found = read_list(self.home, path)
+        if isinstance(found, Distrust):
+            return None
+        return found.data[:TEXT_BYTES].decode("utf-8", "replace")
+
+    def send(self, verdict: Verdict, host: str) -> list[str]:
+        """Send what goes out when the message is stored; notes on what could not be."""
+        if not (verdict.replies or verdict.notices):
+            return []
+        from pydeliver.agent.answers import send
+
+        return send(verdict, self._started(), host, self.now)
 
     def _problem(self, name: str) -> str:
         """Why a mailbox that a message names can't be used, or ""."""
@@ -344,10 +367,12 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
     world = World(home, store, plan.settings, request.now)
     world.run_for(envelope, message, lambda: _spool_directory(store, home))
-    state = home.state.directory
-    work = Work(message, held, envelope, store, state, request.host, request.now, plan.files, world.pipe)
+    state, keeps = home.state.directory, plan.settings["reject-as"] == "quarantine"
+    work = Work(message, held, envelope, store, state, request.host, request.now, plan.files, world.hand_over, keeps)
     try:
         outcome = _judged_and_executed(program_of(plan, store), world, work, account)
+        if outcome.status.ok and account.verdict is not None:
+            account.notes += world.send(account.verdict, request.host)
     finally:
         account.notes += world.close()
     verdict = account.verdict

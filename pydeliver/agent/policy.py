@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from pydeliver.mailbox.names import Store
     from pydeliver.plan import Node
 
-PROGRAMS = ("filter", "output", "pipe", "run", "shell")  # words that start one, in whatever phrase they stand
+PROGRAMS = (
+    "filter",
+    "notify by",
+    "output",
+    "pipe",
+    "run",
+    "shell",
+)  # words that start one, in whatever phrase they stand
 PLACES = ("mailbox", "set default", "set mailboxes")
 FILES = ("include", "list")
 
@@ -52,7 +59,7 @@ class Judge:
     def refusal(self, kind: str, text: str) -> str:
         """Why a rule may not say this, or ""; the kinds are those of `language.scope.is_allowed`."""
         policy = self.policy
-        if kind == "word" and any([word in policy.words for word in text.replace(".", " ").split()]):
+        if kind == "word" and any([word in policy.words for word in (text, *text.replace(".", " ").split())]):
             return f"`{text}` is not allowed: this site's rules start no programs"
         if not policy.confined:
             return ""
@@ -122,7 +129,7 @@ class _Count:
                 met = max(passed)
                 continue
             if any([word in self.words for word in node[2].split()]):
-                met += sum([len(given) for kind, given in node[3] if kind == "boxes"]) or 1
+                met += sum([len(given) for kind, given in node[3] if kind in ("boxes", "addresses")]) or 1
                 if met > self.limit and self.found is None:
                     self.found = node
             if vocabulary.family(node[1])[node[2]].final:  # type: ignore[union-attr]

@@ -9,10 +9,11 @@ them.
 from __future__ import annotations
 
 from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
-from pydeliver.status import Status
+from pydeliver.status import Status, deferred
 from pydeliver.system.program import EXITED, Ended, Slot, call, slot
 from pydeliver.system.spool import Held
 from pydeliver.vocabulary.addresses import split_detail
+from pydeliver.vocabulary.forwarding import problem
 from pydeliver.vocabulary.programs import ENDED as ENDED
 from pydeliver.vocabulary.programs import FAILED as FAILED
 from pydeliver.vocabulary.programs import FILTER, SHELL, clean
@@ -98,6 +99,29 @@ class Programs:
     def pipe(self, argv: tuple[str, ...], at_once: int, feed: Iterable[bytes]) -> Ended | Status:
         """Deliver to a program what `feed` says; what it writes is for nobody."""
         return self.call(argv, at_once, feed, self.most, sink=lambda data: None)
+
+    def send(self, sender: str | None, address: str, feed: Iterable[bytes]) -> Ended | Status:
+        """Give a message to the mail server for one address; `sender` is "" for a bounce, None for who the server says.
+
+        `-i`: a line with a single dot is no end. What follows `--` is no option, whatever it looks like.
+        """
+        if self.settings["smarthost"]:
+            from pydeliver.agent import smarthost
+
+            return smarthost.send(self.settings["smarthost"], self.settings["program-time"], sender, address, feed)
+        by = () if sender is None else ("-f", sender or "<>")
+        return self.call((self.settings["sendmail"], "-i", *by, "--", address), 0, feed, TEXT_BYTES)
+
+    def rewritten_sender(self, sender: str) -> str | Status:
+        """What the site's `srs-command` makes of an envelope sender, so that bounces come back this way."""
+        command = self.settings["srs-command"]
+        ended = self.call((*command, sender), 0, (), TEXT_BYTES)
+        if isinstance(ended, Status):
+            return ended
+        found = ended.output.decode("utf-8", "replace").strip()
+        if not ended.ok or problem(found):
+            return deferred(f"rewriting the sender: {ended.line}: {clean(found)[:80]!r}", "4.3.0")
+        return found
 
     @property
     def most(self) -> int:

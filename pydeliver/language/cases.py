@@ -25,11 +25,12 @@ ENVELOPE = ("envelope.from", "envelope.to", "envelope.original-to", "envelope.to
 # What can be expected, and what can be expected not to be; `expect no mark` says that there is none at all.
 EXPECTATIONS = (
     *("file MAILBOXES", "copy file MAILBOXES", "keep", "discard"),
-    *("pipe COMMAND", "copy pipe COMMAND", "reject TEXT", "reject", "defer TEXT", "defer"),
+    *("pipe COMMAND", "copy pipe COMMAND", "forward ADDRESSES", "copy forward ADDRESSES"),
+    *("reject TEXT", "reject", "defer TEXT", "defer", "reply", "vacation", "notify TEXT", "notify"),
     *("mark FLAGS", "label LABELS", "header NAME = TEXT", "header NAME", "subject TEXT", "log TEXT", "by TEXT"),
 )
 WRITTEN = {FACT: 'run "prog" succeeds', TEXT: 'given output of "prog" = "what it writes"'}
-NONE_AT_ALL = ("file", "copy file", "pipe", "copy pipe", "mark", "label", "log", "by")
+NONE_AT_ALL = ("file", "copy file", "pipe", "copy pipe", "forward", "copy forward", "mark", "label", "log", "by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """`kind` is the words of the form; `names` are mailboxes, letters of marks, labels, or a header field's name.
+    """`kind` is the words of the form; `names` are mailboxes, addresses, letters of marks, labels, or a field's name.
 
     Of a pipe they are the words that its command begins with.
     """
@@ -331,6 +332,13 @@ def _not_to_give(name: str) -> str:
 
 def _sample(form: str) -> str:
     """A form with examples in place of its capitals."""
-    samples = {"MAILBOXES": '"Work"', "FLAGS": "flagged", "LABELS": '"todo"', "NAME": '"X-Large"', "TEXT": '"…"'}
+    samples = {
+        "MAILBOXES": '"Work"',
+        "ADDRESSES": '"bob@example.org"',
+        "FLAGS": "flagged",
+        "LABELS": '"todo"',
+        "NAME": '"X-Large"',
+        "TEXT": '"…"',
+    }
     samples[COMMAND] = '"prog"'
     return " ".join([samples.get(word, word) for word in form.split()])

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pydeliver.language import programs, scores, tree
 from pydeliver.language.cases import Cases
 from pydeliver.language.check import implies
+from pydeliver.language.commands import command as command_of
 from pydeliver.language.conditions import Conditions
 from pydeliver.language.forms import fixed, flat, operands_of, slots
-from pydeliver.language.operands import Values
-from pydeliver.language.reference import is_list_file, reference
+from pydeliver.language.operands import Values, beside
+from pydeliver.language.reference import duration, is_list_file, reference
 from pydeliver.language.scope import (
     Binding,
     Catalogue,
@@ -28,6 +29,7 @@ from pydeliver.language.scope import (
     literal,
 )
 from pydeliver.language.units import DURATIONS
+from pydeliver.vocabulary.forwarding import problem
 from pydeliver.vocabulary.word import COMMAND, DURATION, Action, Option
 
 TYPE_CHECKING = False
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     Include = Callable[[str, bool, Place, tree.Span], "list[tuple[tree.Block, Place]]"]
     Block = tuple[tuple[Node, ...], bool]
 
+PROGRAMS = "programs"  # the family whose actions have an `or else`
+OTHER_SLOTS = {COMMAND: "command", "DURATION": "number", "DAY": "day", "PATH": "path"}  # and their kind of operand
 LANGUAGE = 1  # the newest language that this release knows
 
 
@@ -319,10 +323,10 @@ class Compiler:
         command: tree.Command,
         place: Place,
     ) -> Block:
-        said = action.name if COMMAND in form else fixed(form)
+        said = action.name if family == PROGRAMS else fixed(form)
         if not is_allowed("word", said, flat(command.words)[0].span, place, self.report):
             return (), action.final
-        if COMMAND in form:
+        if family == PROGRAMS:
             return programs.compiled(family, action, dict(zip(slots(form), values, strict=True)), command, place, self)
         operands = []
         for slot, value in zip(slots(form), values, strict=True):
@@ -330,6 +334,12 @@ class Compiler:
             if made is None:
                 return (), action.final
             operands.append(made)
+        if command.otherwise is not None:
+            said = "a notification holds nothing up, so there is no `or else`"
+            self.report.error(place, command.otherwise.span, "bad-fallback", said)
+        days = [day for kind, day in operands if kind == "day"]
+        if days != sorted(days):  # type: ignore[type-var]
+            self.report.error(place, command.span, "bad-date", "the last day is before the first")
         shown = place.source.written(command.span)
         line = command.span.line
         return (
@@ -337,6 +347,9 @@ class Compiler:
         ), action.final
 
     def _slot(self, slot: str, value: tree.Value, action: Action, place: Place) -> tuple[str, object] | None:
+        if slot in OTHER_SLOTS:
+            made_of_it = self._other_slot(slot, value, action, place)
+            return None if made_of_it is None else (OTHER_SLOTS[slot], made_of_it)
         items = value.items if isinstance(value, tree.List) else (value,)
         if not items:
             self.report.error(place, value.span, "wrong-form", f"this list is empty: `{action.example}`")
@@ -360,11 +373,34 @@ class Compiler:
                 self.report.error(place, value.span, "wrong-form", "labels are written out, without values in them")
                 return None
             return ("names", tuple(made))
+        if slot == "ADDRESSES":
+            for item, template in zip(items, made, strict=True):
+                if isinstance(template, str) and (said := problem(template)):
+                    self.report.error(place, item.span, "bad-address", said)
+                    return None
+            return ("addresses", tuple(made))
         if slot == "MAILBOXES":
             for item, template in zip(items, made, strict=True):
                 is_allowed("mailbox", _with_values(template), item.span, place, self.report)
             return ("boxes", tuple(made))
         return ("text", made[0])
+
+    def _other_slot(self, slot: str, value: tree.Value, action: Action, place: Place) -> object | None:
+        """What stands in the place of a command, a time, a day or a file."""
+        if slot == COMMAND:
+            parts = value.parts if isinstance(value, tree.Phrase) else (value,)
+            return command_of(parts, place, self.catalogue, self.report)
+        if slot == "DURATION":
+            return duration(value, place, self.report)
+        if slot == "DAY" and isinstance(value, tree.Date) and value.minute is None:
+            day = self.values.day(value, place)
+            return day[0][1:] if day else None
+        if slot == "PATH" and isinstance(value, tree.Text) and _is_literal(value) and literal(value):
+            path = beside(literal(value), place.source.path)
+            return ("file", path) if is_allowed("list", path, value.span, place, self.report) else None
+        wanted = "a day, like `2026-12-24`" if slot == "DAY" else f"the name of a file: `{action.example}`"
+        self.report.error(place, value.span, "wrong-kind", f"here stands {wanted}")
+        return None
 
     def _text(self, value: tree.Value, action: Action, place: Place) -> object | None:
         if isinstance(value, tree.Name):

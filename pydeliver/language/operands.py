@@ -319,7 +319,7 @@ class Values:
             if isinstance(value, tree.Clock):
                 return [("clock", value.minute)]
             if isinstance(value, tree.Date):
-                return self._day(value, place)
+                return self.day(value, place)
             return self._wrong(place, value, f"`{side.on.field.name}` is compared with a date or a time: `{wanted}`")
         if isinstance(value, tree.Quantity):
             units = _UNITS.get(kind)
@@ -333,7 +333,8 @@ class Values:
             return [("number", value.value)]
         return self._wrong(place, value, f"`{side.on.field.name}` is compared with something like `{wanted}`")
 
-    def _day(self, value: tree.Date, place: Place) -> list[Operand]:
+    def day(self, value: tree.Date, place: Place) -> list[Operand]:
+        """A day, and what time of it; none where there is no such day, which is told."""
         try:
             date(value.year, value.month, value.day)
         except ValueError:

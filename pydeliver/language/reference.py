@@ -241,11 +241,19 @@ def _slot(
         return whole_number(value, place, report)
     if slot == "PERIOD" and word_of(value) in PERIODS:
         return PERIODS[word_of(value)]
-    if slot == "DURATION" and isinstance(value, tree.Quantity):
+    if slot == "DURATION":
+        return duration(value, place, report)
+    report.error(place, value.span, "wrong-kind", f"here stands {WANTED[slot]}")
+    return None
+
+
+def duration(value: tree.Value, place: Place, report: Report) -> int | None:
+    """A time like `3 days` in seconds, or None with the mistake told."""
+    if isinstance(value, tree.Quantity):
         seconds = value.value * DURATIONS.get(value.unit.lower(), 0)
         if 1 <= seconds <= LONGEST:
             return int(seconds)
-    report.error(place, value.span, "wrong-kind", f"here stands {WANTED[slot]}")
+    report.error(place, value.span, "wrong-kind", f"here stands {WANTED['DURATION']}")
     return None
 
 

@@ -54,7 +54,7 @@ _DMARC = ("pass", "fail", "none", "bestguesspass", "temperror", "permerror")  # 
 # -- bulk, automated, personal ----------------------------------------------------------------------------------
 
 
-def _is_bulk(message: Message) -> bool:
+def is_bulk(message: Message) -> bool:
     names = [name.lower() for name in message.names()]
     if any([name.startswith("list-") or name in _LIST_FIELDS for name in names]):
         return True
@@ -94,33 +94,43 @@ def _is_lists(one: Address) -> bool:
 
 
 def _bulk(facts: Facts, _argument: Any) -> tuple[bool, ...]:
-    return (True,) * _is_bulk(facts.message)
+    return (True,) * is_bulk(facts.message)
 
 
-def _automated(facts: Facts, _argument: Any) -> tuple[bool, ...] | None:
+def is_automated(facts: Facts) -> bool | None:
+    """Whether no person wrote it; None where nobody knows."""
     message = facts.message
     if _is_robots(message) or any([_is_robot(one) or _is_lists(one) for one in message.addresses("from")]):
-        return (True,)
+        return True
     found = sender(facts, None)
     if found is None:
         return None
     for one in found:
         if one == NULL_SENDER or _is_robot(one):
-            return (True,)
+            return True
         # A list's envelope has the list's own address around what people write to it.
-        if _is_lists(one) and not _is_bulk(message):
-            return (True,)
-    return ()
+        if _is_lists(one) and not is_bulk(message):
+            return True
+    return False
 
 
-def _personal(facts: Facts, _argument: Any) -> tuple[bool, ...] | None:
-    automated = _automated(facts, None)
-    if _is_bulk(facts.message) or automated:
-        return ()
+def is_personal(facts: Facts) -> bool | None:
+    """Whether it is to me, and neither bulk nor automated; None where nobody knows."""
+    automated = is_automated(facts)
+    if is_bulk(facts.message) or automated:
+        return False
     mine = me(facts, None)
     if mine is None or (automated is None and _is_among(facts, mine)):
         return None
-    return (True,) * _is_among(facts, mine)
+    return _is_among(facts, mine)
+
+
+def _automated(facts: Facts, _argument: Any) -> tuple[bool, ...] | None:
+    return None if (found := is_automated(facts)) is None else (True,) * found
+
+
+def _personal(facts: Facts, _argument: Any) -> tuple[bool, ...] | None:
+    return None if (found := is_personal(facts)) is None else (True,) * found
 
 
 def _is_among(facts: Facts, mine: tuple[Address, ...]) -> bool:

@@ -87,7 +87,8 @@ class Delivery(Value):
     flag letters, `labels` keywords, `edits` the header edits made so far; `final` tells `file` from `copy file`.
     With an `argv` it is a pipe, into a program of which at most so many run `at_once` (0: any number). A failure of one
     that `defers` makes the mail wait; else the rules say what holds. `message` is what a filter made of the message,
-    None for the one received.
+    None for the one received. With an `address` it is sent on there, by the envelope `sender` (None: whoever the mail
+    server says), and says that it was `owner`'s.
     """
 
     mailbox: str
@@ -102,15 +103,25 @@ class Delivery(Value):
     at_once: int = 0
     defers: bool = True
     message: Message | None = None
+    address: str = ""
+    sender: str | None = None
+    owner: str = ""
 
     @property
     def form(self) -> tuple[object, ...]:
         """What makes two deliveries the same: place and shape, whichever rule asked for them."""
-        return (self.mailbox, self.flags, self.labels, self.edits, self.argv, self.message)
+        return (self.mailbox, self.flags, self.labels, self.edits, self.argv, self.message, self.address)
+
+    @property
+    def way_out(self) -> tuple[str, ...]:
+        """What names the program or the address that it goes to; () where it goes into a mailbox."""
+        return ("forward", self.address) if self.address else self.argv
 
     def describe(self) -> str:
         """One line for the report, the trace and the log."""
-        if self.argv:
+        if self.address:
+            shown = ["forward" if self.final else "copy forward", f'"{self.address}"']
+        elif self.argv:
             shown = ["pipe" if self.final else "copy pipe", f'"{" ".join(self.argv)}"']
         else:
             shown = ["file" if self.final else "copy file", f'"{self.mailbox}"']
@@ -118,6 +129,37 @@ class Delivery(Value):
         shown += [f'label "{label}"' for label in self.labels]
         shown += [edit.describe() for edit in self.edits]
         return " ".join(shown)
+
+
+class Reply(Value):
+    """An answer to the sender, sent when the message is stored: `word` is reply or vacation.
+
+    `identity` is the Message-ID of the message answered, `references` what it referred to, and it.
+    """
+
+    word: str
+    to: str
+    author: str
+    subject: str
+    text: str
+    identity: str = ""
+    references: str = ""
+
+    def describe(self) -> str:
+        return f'{self.word} to "{self.to}"'
+
+
+class Notice(Value):
+    """A text that a program gets as its last argument, or an address as a short mail, when the message is stored."""
+
+    text: str
+    argv: tuple[str, ...] = ()
+    address: str = ""
+    author: str = ""
+
+    def describe(self) -> str:
+        where = f'to "{self.address}"' if self.address else f'by "{" ".join(self.argv[:-1])}"'
+        return f'notify "{self.text}" {where}'
 
 
 class Facts:
@@ -226,7 +268,10 @@ class Draft:
         "line",
         "log",
         "notes",
+        "notices",
         "outcome",
+        "replies",
+        "reserved",
         "rule",
         "text",
     )
@@ -244,6 +289,15 @@ class Draft:
         self.for_good = False  # discarded without a copy for the quarantine
         self.rule, self.line, self.file = "", 0, 0  # the statement at hand
         self.cancelled: tuple[Delivery, ...] = ()
+        self.replies: list[Reply] = []
+        self.reserved: list[Event] = []  # by which it is known who was answered
+        self.notices: list[Notice] = []
+
+    def answer(self, reply: Reply, event: Event) -> None:
+        """Answer the sender, once however often the rules say so."""
+        if not any([one.key == event.key for one in self.reserved]):
+            self.replies.append(reply)
+            self.reserved.append(event)
 
     def deliver(self, mailbox: str, final: bool) -> None:
         """Add a delivery in the form the message has by now; an identical one is made once."""
@@ -254,6 +308,12 @@ class Draft:
         """The same into a program. What a mailbox only notes beside a message is nothing to it."""
         where = (self.line, self.file, self.rule, final)
         self._add(Delivery("", "", (), self.edits, *where, argv, at_once, defers, self._made))
+
+    def forward(self, address: str, sender: str | None, owner: str, final: bool) -> None:
+        """The same to an address."""
+        where = (self.line, self.file, self.rule, final)
+        made = self._made
+        self._add(Delivery("", "", (), self.edits, *where, message=made, address=address, sender=sender, owner=owner))
 
     @property
     def _made(self) -> Message | None:

@@ -112,6 +112,8 @@ def decision_json(one: Rehearsal, plan: Plan, traced: bool) -> str:
 
 
 def _place(one: Delivery) -> str:
+    if one.address:
+        return f"forward {one.address}"
     return f"pipe {one.argv[0]}" if one.argv else one.mailbox
 
 
@@ -119,6 +121,7 @@ def _delivery(one: Delivery) -> dict[str, object]:
     return {
         "mailbox": one.mailbox or None,
         "program": list(one.argv) or None,
+        "address": one.address or None,
         "flags": one.flags,
         "labels": list(one.labels),
         "edits": [edit.describe() for edit in one.edits],

@@ -211,7 +211,7 @@ class _Outcome:
         self.home = home
         # What `expect copy file` names needs no second word: `expect file` is about all the others.
         named = [name for one in expectations if one.kind == "copy file" and not one.no for name in _boxes(one)]
-        filed = [one for one in verdict.deliveries if not one.argv]
+        filed = [one for one in verdict.deliveries if not one.way_out]
         self.copies = [one.mailbox for one in filed if not one.final]
         self.boxes = {one.mailbox for one in filed}
         self.elsewhere = {one.mailbox for one in filed if one.final or one.mailbox not in named}
@@ -232,6 +232,15 @@ class _Outcome:
             words = tuple([self.home.expand(word) for word in one.names])
             piped = [each.argv for each in verdict.deliveries if each.argv and each.final == (one.kind == "pipe")]
             return any([argv[: len(words)] == words for argv in piped])
+        if one.kind in ("forward", "copy forward"):
+            sent = [
+                each.address for each in verdict.deliveries if each.address and each.final == (one.kind == "forward")
+            ]
+            return _any(one.names, sent) if one.no else all([name in sent for name in one.names])
+        if one.kind in ("reply", "vacation"):
+            return any([each.word == one.kind for each in verdict.replies])
+        if one.kind == "notify":
+            return any([one.text in (None, each.text) for each in verdict.notices])
         if one.kind == "discard":
             return verdict.outcome == "discard" and (one.no or not self.elsewhere)
         if one.kind in ("reject", "defer"):

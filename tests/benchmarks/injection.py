@@ -3,9 +3,9 @@
     python -m tests.benchmarks.injection [PAYLOADS]
 
 Every payload stands in the envelope's addresses and detail, and in twelve header fields of one message, and is an
-argument of `run`, `output of`, `pipe`, `filter` and of a shell's text. A program notes its arguments, and what of the
-envelope is in its environment; each must be what the manual says of the value, and nothing that a payload asks a shell
-to do may have been done (a canary file in the home).
+argument of `run`, `output of`, `pipe`, `filter` and of a shell's text, and the address of a forward. A program notes
+its arguments, and what of the envelope is in its environment; each must be what the manual says of the value. sendmail
+may be told of plain addresses only. Nothing that a payload asks a shell to do may have been done (a canary file).
 Root becomes nobody for it, as nothing is run for rules as root.
 """
 
@@ -25,6 +25,7 @@ from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import Message
 from pydeliver.mail.words import visible
 from pydeliver.status import Status
+from pydeliver.vocabulary.forwarding import problem
 from pydeliver.vocabulary.programs import clean
 from tests.rules import write_rested
 
@@ -56,6 +57,7 @@ NOTE: Final = (
     '#!/bin/sh\nfor word in "$@"; do printf \'%s\\0\' "$word"; done > "$HOME/argv.$1"\n'
     'printf \'%s\\0\' "$SENDER" "$RECIPIENT" "$EXTENSION" > "$HOME/env.$1"\n[ "$1" != filter ] || cat\n'
 )
+SENDMAIL: Final = '#!/bin/sh\nprintf \'%s\\0\' "$@" >> "$HOME/sent"\nprintf \'\\n\' >> "$HOME/sent"\n'
 VALUES: Final = " ".join(["{envelope.to.detail}", *[f"{{header {name}}}" for name in FIELDS]])
 RULES: Final = f"""
 if not run "~/note run {VALUES}" succeeds {{ discard }}
@@ -63,6 +65,7 @@ let said = output of "~/note output {VALUES}"
 if said is "x" {{ discard }}
 copy pipe "~/note pipe {VALUES}"
 filter "~/note filter {VALUES}"
+copy forward "{{envelope.to.detail}}@example.org", {", ".join([f'"{{header {name}}}"' for name in FIELDS])}
 if not run shell "exec ~/note shell \\"$@\\"" using "{VALUES}" succeeds {{ discard }}
 """
 NOBODY: Final = 65534
@@ -70,6 +73,12 @@ KINDS: Final = ("run", "output", "pipe", "filter", "shell")
 
 
 def payload(choose: random.Random, canary: str) -> str:
+    """One in three ends like an address, so that some may be forwarded to."""
+    made = _payload(choose, canary)
+    return f"{made}x@example.net" if choose.randrange(3) == 0 else made
+
+
+def _payload(choose: random.Random, canary: str) -> str:
     return "".join([choose.choice(PIECES).format(canary) for _ in range(choose.randrange(1, 8))])
 
 
@@ -88,7 +97,7 @@ def sent(home: Home, detail: str, message: bytes) -> Status:
     os.write(writer, message)
     os.close(writer)
     try:
-        site = Site(home.rules, "/nonexistent")
+        site = Site(home.rules, f"{home.path}/settings.toml")
         return deliver(Request(home, site, envelope, reader, time.time(), "host", _abandon))
     finally:
         os.close(reader)
@@ -101,12 +110,16 @@ def made(folder: str, rules: str) -> Home:
     write_rested(path, rules)
     note.write_text(NOTE)
     note.chmod(0o700)
+    sendmail = Path(folder, "sendmail")
+    sendmail.write_text(SENDMAIL)
+    sendmail.chmod(0o700)
+    write_rested(Path(folder, "settings.toml"), f'sendmail = "{sendmail}"\n')
     return home
 
 
 def become_nobody() -> None:
     """Stop being root, with all modules loaded: this Python may be root's alone."""
-    for rules in ('set header "X" = "1"\ncopy file "A"\nkeep\n', RULES):
+    for rules in ('set header "X" = "ü"\ncopy file "A"\nkeep\n', RULES):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             sent(made(folder, rules), "x", b"Subject: x\n\n")
     os.setgid(NOBODY)
@@ -133,7 +146,17 @@ def once(home: Home, choose: random.Random) -> int:
         told = [f"{values[0]}@example.org", f"{values[0]}@example.net", values[0]]
         wrong += surroundings.read_bytes().split(b"\0")[:-1] != [clean(value).encode() for value in told]
         surroundings.unlink()
-    return wrong
+    return wrong + forwarded(home, values[0], shown)
+
+
+def forwarded(home: Home, detail: str, shown: list[str]) -> int:
+    """How many forwards were to what is no address, or told sendmail anything else than the two addresses."""
+    sent = Path(home.path, "sent")
+    lines = sent.read_bytes().split(b"\0\n")[:-1] if sent.exists() else []
+    sent.unlink(missing_ok=True)
+    wanted = [address for address in (f"{shown[0]}@example.org", *shown[1:]) if not problem(address.strip())]
+    by = ["-i", "-f", clean(f"{detail}@example.org"), "--"]
+    return int([line.decode().split("\0") for line in lines] != [[*by, one.strip()] for one in dict.fromkeys(wanted)])
 
 
 def run(number: int, seed: int = 29) -> tuple[int, int]:

@@ -110,7 +110,7 @@ message {}; expect fil "x" | message {}; expect file "x"
 message {}; expect file | message {}; expect no file
     31+4 bad-expect: write `expect file "Work"`
 message {}; expect copy "x" | message {}; expect copy file "x"
-    31+4 bad-expect: write `expect copy file "Work"` or `expect copy pipe "prog"`
+    31+4 bad-expect: write COPIES
 message {}; expect header "X" "y" | message {}; expect header "X" = "y"
     31+6 bad-expect: write `expect header "X-Large" = "…"` or `expect header "X-Large"`
 message {}; expect mark read | message {}; expect mark "seen", flagged
@@ -128,7 +128,11 @@ message {}; given not bulk; expect keep | message {}; given no bulk; expect keep
 """
 
 
-KINDS = "file, copy, keep, discard, pipe, reject, defer, mark, label, header, subject, log, by"
+KINDS = (
+    "file, copy, keep, discard, pipe, forward, reject, defer, reply, vacation, notify, mark, label, header, subject, "
+    "log, by"
+)
+COPIES = '`expect copy file "Work"` or `expect copy pipe "prog"` or `expect copy forward "bob@example.org"`'
 
 
 def compiled(text: str, files: dict[str, str] | None = None) -> Compiled:
@@ -156,7 +160,7 @@ def rows() -> list[tuple[str, str, str]]:
     made = []
     for head, stated in zip(lines[::2], lines[1::2], strict=True):
         wrong, right = head.split(" | ")
-        made.append((wrong, stated.strip().replace("KINDS", KINDS), right))
+        made.append((wrong, stated.strip().replace("KINDS", KINDS).replace("COPIES", COPIES), right))
     return made
 
 

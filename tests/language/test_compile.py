@@ -144,6 +144,16 @@ if count > 3 { keep } | if count to > 3 { keep }; if count header "X" > 3 { disc
     1:4+5 error missing: `count` needs a field: `count recipient > 20`
 if count zzz > 3 { keep } | if count cc > 3 { keep }
     1:10+3 error unknown-word: `zzz` is not known here
+forward "bob" | forward "bob@example.org"
+    1:9+5 error bad-address: this is no mail address
+forward "a@x.example", "b c@x.example" | forward "a@x.example", "bc@x.example"
+    1:24+15 error bad-address: this is no plain mail address
+vacation "x" from 2026-12-20 until 2026-12-19 | vacation "x" from 2026-12-20 until 2026-12-20
+    1:1+45 error bad-date: the last day is before the first
+notify "x" by "prog" or else keep | notify "x" by "prog"
+    1:30+4 error bad-fallback: a notification holds nothing up, so there is no `or else`
+vacation "x" every 3 | vacation "x" every 3 days
+    1:20+1 error wrong-kind: here stands a time up to a year, like `3 days`
 if header "X Y" is "x" { keep } | if header "X-Y" is "x" { keep }
     1:11+5 error bad-header-name: "X Y" can't be the name of a header field
 set header "X:" = "z" | set header "X" = "z"

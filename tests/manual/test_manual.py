@@ -20,7 +20,7 @@ from pydeliver.vocabulary import catalogue
 from pydeliver.vocabulary.word import Action, Field, Word
 from pydeliver.workbench.testing import run
 
-TOPICS = ("commands", "language", "postfix", "quarantine", "reliability", "settings", "trouble", "words")
+TOPICS = ("commands", "language", "postfix", "quarantine", "reliability", "sending", "settings", "trouble", "words")
 COLUMNS = 100
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INCLUDED = re.compile(r'^include (?:optional )?"([^"]+)"', re.MULTILINE)
@@ -73,7 +73,8 @@ def shown(name: str, word: Word, text: str) -> bool:
     """Whether rules use the word: a field in a condition, an action or option at the head of a statement."""
     if isinstance(word, Field):
         return re.search(rf"^if [^{{]*(?<![\w.-]){re.escape(name)}(?![\w-]|\.[a-z])", text, re.MULTILINE) is not None
-    return re.search(rf"(?:^|[{{;] *){re.escape(name)}(?![\w-])", text, re.MULTILINE) is not None
+    said = ".* ".join([re.escape(part) for part in name.split()])  # of `notify … to` a text stands between
+    return re.search(rf"(?:^|[{{;] *){said}(?![\w-])", text, re.MULTILINE) is not None
 
 
 RULES = blocks("rules")
