@@ -101,8 +101,20 @@ class Work(Value):
 def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outcome:
     """Do what the verdict says, and note its events in the ledger. Raises `alarm.Interrupted` with nothing done.
 
-    `changed`, with nothing done, where what the verdict goes by is no longer true in the ledger.
+    `changed`, with nothing done, where what the verdict goes by is no longer true in the ledger. Where a journal is
+    kept, another process that is just delivering the very same message keeps this one waiting: it is no earlier try.
     """
+    journal = Journal(f"{work.state}/journal", work.key)
+    outcome = None
+    try:
+        outcome = _executed(verdict, work, ledger, journal)
+    finally:
+        if outcome is None or outcome.unfinished is not journal:
+            journal.release()
+    return outcome
+
+
+def _executed(verdict: Verdict, work: Work, ledger: Ledger | None, journal_of_it: Journal) -> Outcome:
     rejected = verdict.outcome == REJECT
     if rejected and not work.keeps_rejected:
         return Outcome(refused(verdict.text))
@@ -113,16 +125,21 @@ def execute(verdict: Verdict, work: Work, ledger: Ledger | None = None) -> Outco
     wanted = _destinations(verdict, work)
     if isinstance(wanted, Status):
         return Outcome(wanted)
-    directory = f"{work.state}/journal"
-    unfinished = None if journals.is_empty(directory) else Journal(directory, work.key)
-    left_over = ([], []) if unfinished is None else _left_over(unfinished)
+    outward = [one for one in verdict.deliveries if one.way_out]
+    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR and not outward
+    journal = None
+    if not journals.is_empty(journal_of_it.directory) or ((wanted or outward) and not alone):
+        journal = journal_of_it
+        try:
+            if not journal.claim():
+                return Outcome(deferred("the same message is just being delivered by another process", "4.3.0"))
+        except OSError as error:
+            return Outcome(failure(error, "the journal"))
+    left_over = ([], []) if journal is None else _left_over(journal)
     if isinstance(left_over, Status):
         return Outcome(left_over)
     done, recovered = left_over
     wanted = _without(wanted, done)
-    outward = [one for one in verdict.deliveries if one.way_out]
-    alone = len(wanted) == 1 and wanted[0][0].format == MAILDIR and not outward
-    journal = unfinished or (Journal(directory, work.key) if (wanted or outward) and not alone else None)
     prepared: list[Prepared] = []
     try:
         for each in wanted:

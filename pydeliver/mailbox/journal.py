@@ -13,7 +13,7 @@ import os
 import time
 from _blake2 import blake2b
 
-from pydeliver.system.disk import make_private, sync_directory, unlink_quietly, write_atomic
+from pydeliver.system.disk import close_quietly, make_private, sync_directory, unlink_quietly, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +24,43 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 1 << 20
 DAYS = 30  # a journal older than so many is of a message that the mail server has given up by now
 _DIGEST_BYTES = 32
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class Journal:
     """The journal of one message, by its key; `directory` need not be there."""
 
-    __slots__ = ("directory", "path")
+    __slots__ = ("_lock", "directory", "path")
 
     def __init__(self, directory: str, key: str) -> None:
         self.directory = directory
         self.path = f"{directory}/{key}"
+        self._lock = -1
+
+    def claim(self) -> bool:
+        """Whether no other process is just delivering this message; it is ours until `release`. Raises OSError.
+
+        A byte of one file is locked, at a place that follows from the key: no file is made for it, and the kernel lets
+        go of it when the process ends. Where nothing can be locked (some NFS), nobody is kept out.
+        """
+        import fcntl
+
+        make_private(self.directory)
+        fd = os.open(f"{self.directory}.lock", _LOCK, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(self.path.rpartition("/")[2][:15], 16))
+        except (BlockingIOError, PermissionError):  # POSIX allows either
+            os.close(fd)
+            return False
+        except OSError:
+            pass
+        self._lock = fd
+        return True
+
+    def release(self) -> None:
+        if self._lock >= 0:
+            close_quietly(self._lock)
+            self._lock = -1
 
     def read(self) -> tuple[Record, ...]:
         """The destinations of an unfinished transaction; none where there was none."""
@@ -57,6 +84,7 @@ class Journal:
     def finish(self) -> None:
         """The answer is about to be given."""
         self.remove(durable=False)
+        self.release()
 
     def remove(self, *, durable: bool) -> None:
         """The transaction is finished; `durable` where it was undone, so that nobody takes it for done."""

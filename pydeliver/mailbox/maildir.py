@@ -225,6 +225,10 @@ class Prepared:
         pid, _, _ = unique.partition("P")[2].partition("Q")
         if not unique.endswith(f".{_label(host)}") or not is_dead(f"{pid}:{host}"):
             return False
+        try:
+            os.stat(self._earlier, dir_fd=self._tmp, follow_symlinks=False)
+        except FileNotFoundError:  # it ended meanwhile as it should, and was another message's with the same bytes
+            return False
         for part in ("new", "cur"):
             for name in os.listdir(f"{self.location.path}/{part}"):
                 if name.startswith(unique + ","):

@@ -12,6 +12,7 @@ import pytest
 
 from pydeliver.agent import Request, deliver, quarantine
 from pydeliver.agent.rules import Home, Site
+from pydeliver.mail import discarded
 from pydeliver.mail.envelope import Envelope
 from pydeliver.mail.message import Message
 from pydeliver.mailbox.names import Store
@@ -223,3 +224,28 @@ def test_what_is_purged_is_gone(user: Home) -> None:
     assert quarantine.purge(found) == 1
     assert quarantine.purge(found) == 0
     assert quarantine.listed(user) == []
+
+
+def last_why(entry: Entry) -> str:
+    note = discarded.read(Path(entry.path).read_bytes(), entry.size)
+    assert note is not None
+    return note.why
+
+
+REJECTING = 'rule "old" if subject is "hello" { copy file "A"; reject "no such project" }\n'
+
+
+def test_what_is_rejected_is_kept_back_where_nobody_can_be_told(user: Home) -> None:
+    status = send(user, REJECTING, settings='reject-as = "quarantine"\n')
+    assert (status.exit_code, status.text) == (0, "kept back instead of rejected")
+    assert mails(user) == mails(user, ".A") == []
+    entry = only(user)
+    assert last_why(entry) == 'rejected by rule "old", main.rules:1: no such project'
+    assert quarantine.listed(user) == [entry]
+    assert send(user, REJECTING).exit_code == 77
+
+
+def test_what_is_rejected_is_kept_where_nothing_is_kept_back(user: Home) -> None:
+    status = send(user, REJECTING, settings='reject-as = "quarantine"\nquarantine-days = 0\n')
+    assert status.exit_code == 0
+    assert (mails(user), quarantine.listed(user)) == ([MESSAGE], [])

@@ -131,11 +131,15 @@ class Postfix:
 
     def bounce_of(self, queue_id: str) -> bytes:
         """Wait until a message has come back to its sender."""
+        return self.arrived(f"X-Postfix-Queue-ID: {queue_id}".encode())
+
+    def arrived(self, part: bytes) -> bytes:
+        """Wait for a message to the senders in which this stands."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            for bounce in self.bounces():
-                if f"X-Postfix-Queue-ID: {queue_id}".encode() in bounce:
-                    return bounce
+            for message in self.bounces():
+                if part in message:
+                    return message
             self._read_log(deadline)
 
     def wait_until_open(self) -> None:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import AS_ROOT, Home, Installation
+from tests.installation import AS_ROOT, Home, install
 from tests.integration import postfix
 from tests.integration.postfix import DOMAIN, PIPED, Postfix
+from tests.rules import write_rested
 
 RULES = """
 if subject is "refuse me" { reject "no thanks, not today" }
+if subject is "forward me" { forward "jo@senders.test" }
 if envelope.from is null { file "Bounces" }
 if envelope.to.detail exists { file "plus/{envelope.to.detail}" }
 if from is "boss@example.com" { file "Work" }
+if subject is "where are you" { vacation "I am away." }
 """
 # Whole, so that Postfix has nothing to add to it.
 MESSAGE = (
@@ -42,12 +45,14 @@ def users_home(user: str, public_folder: Path) -> Home:
 
 
 @pytest.fixture(scope="module")
-def mta(user: str, users_home: Home, installation: Installation, public_folder: Path) -> Generator[Postfix]:
+def mta(user: str, users_home: Home, public_folder: Path) -> Generator[Postfix]:
+    installation = install(public_folder / "postfix-site")
     folder = Path(tempfile.mkdtemp(prefix="postfix-", dir=public_folder))
     folder.chmod(0o755)
     by_local = f'{installation.launcher} -a "$EXTENSION"'
     by_pipe = f"{installation.launcher} -f ${{sender}} -r ${{recipient}} -a ${{extension}}"
     with postfix.running(folder, user, users_home.uid, users_home.gid, by_local, by_pipe) as started:
+        write_rested(installation.folder / "settings.toml", f'smarthost = "127.0.0.1:{started.port}"\n', mode=0o644)
         yield started
 
 
@@ -141,3 +146,26 @@ def test_a_refused_message_comes_back_with_the_text_of_the_rule(
     assert "no thanks, not today" in outcome.text
     assert b"no thanks, not today" in mta.bounce_of(queued)
     assert folders(home) == []
+
+
+@each_way
+def test_a_forward_goes_out_by_the_same_server(mta: Postfix, home: Home, user: str, domain: str) -> None:
+    message = MESSAGE.replace(b"hello", b"forward me").replace(b"<1@", f"<{domain}@".encode())
+    assert mta.outcome(mta.send(f"{user}+shop@{domain}", message)).status == "sent"
+    assert folders(home) == []
+    arrived = mta.arrived(f"<{domain}@".encode())
+    assert f"Delivered-To: {user}".encode() in arrived
+    assert arrived.endswith(message.replace(b"\r\n", b"\n"))
+
+
+@each_way
+def test_an_answer_reaches_the_sender_by_the_same_server(mta: Postfix, home: Home, user: str, domain: str) -> None:
+    message = MESSAGE.replace(b"hello", b"where are you").replace(b"<1@", f"<away.{domain}@".encode())
+    message = message.replace(b"robin@users.test", f"{user}@{domain}".encode())
+    assert mta.outcome(mta.send(f"{user}@{domain}", message)).status == "sent"
+    assert folders(home) == [""]
+    arrived = mta.arrived(f"In-Reply-To: <away.{domain}@".encode())
+    assert arrived.startswith(b"Return-Path: <>\n")
+    assert f"\nFrom: {user}@{domain}\n".encode() in arrived
+    assert b"\nAuto-Submitted: auto-replied\n" in arrived
+    assert arrived.endswith(b"\n\nI am away.\n")
