@@ -8,9 +8,7 @@ Whether somebody was answered is a question to memory, and that he now is an eve
 
 from __future__ import annotations
 
-from pydeliver.mail import address
-from pydeliver.vocabulary.addresses import split_detail
-from pydeliver.vocabulary.forwarding import HOPS, owner, problem
+from pydeliver.vocabulary.forwarding import HOPS, own, owner, person, problem
 from pydeliver.vocabulary.operator import local_time
 from pydeliver.vocabulary.transit import me
 from pydeliver.vocabulary.trust import is_automated, is_bulk, is_personal
@@ -37,12 +35,12 @@ def _refusal(facts: Facts, personal: bool) -> str | None:
         return "it is a bounce"
     if problem(sender):
         return "the sender has no plain address"
-    mine = {_plain(facts, one.address) for one in me(facts, None) or ()} | {_plain(facts, owner(facts))}
+    mine = own(facts)
     automated = is_automated(facts)
     for refused, why in (
         (automated, "no person wrote it"),
         (is_bulk(facts.message), "it was sent to many"),
-        (_plain(facts, sender) in mine, "it is from you"),
+        (person(facts, sender) in (person(facts, owner(facts)), *mine), "it is from you"),
         (any([text[:3].lower() == "yes" for text in facts.message.texts("x-spam-flag")]), "it is marked as spam"),
         (len(facts.message.fields("received")) >= HOPS, f"it has come through {HOPS} mail servers"),
     ):
@@ -52,29 +50,17 @@ def _refusal(facts: Facts, personal: bool) -> str | None:
         return None
     if not personal:
         return ""
-    if facts.settings["me"] and facts.envelope.recipient and _plain(facts, owner(facts)) not in _me(facts):
+    if facts.settings["me"] and facts.envelope.recipient and person(facts, owner(facts)) not in mine:
         return "it came to an address that is not yours"
     found = is_personal(facts)
     return None if found is None else "" if found else "you are not among those it is to"
 
 
-def _me(facts: Facts) -> set[str]:
-    return {_plain(facts, one.address) for one in me(facts, None) or ()}
-
-
-def _plain(facts: Facts, text: str) -> str:
-    """What is equal for one person's addresses, whatever the detail."""
-    found = address.parse_one(text)
-    if found is None:
-        return text
-    return address.Address("", split_detail(found.local, facts.settings["subaddress"])[0], found.domain).key
-
-
 def _author(facts: Facts) -> str:
     """From whom the answer is: the recipient at hand, by the name that `set me` has for that address."""
-    own = owner(facts)
-    known = [one.text for one in me(facts, None) or () if _plain(facts, one.address) == _plain(facts, own)]
-    return next((text for text in known if text != own), own)
+    bare = owner(facts)
+    known = [one.text for one in me(facts, None) or () if person(facts, one.address) == person(facts, bare)]
+    return next((text for text in known if text != bare), bare)
 
 
 def _is_time(facts: Facts, days: list[tuple[int, int, int]]) -> bool | None:
@@ -101,7 +87,7 @@ def _answer(draft: Draft, operands: tuple[Any, ...], word: str = "reply") -> str
     if now is None or why is None:
         return UNKNOWN
     to = facts.envelope.sender or ""
-    key = SEPARATOR.join([word, draft.rule if word == "reply" else "", _plain(facts, to)])
+    key = SEPARATOR.join([word, draft.rule if word == "reply" else "", person(facts, to)])
     before = facts.ask(("remembered", "reply", key, seconds))
     if before is None:
         return UNKNOWN

@@ -60,11 +60,16 @@ def _circle(facts: Facts) -> str:
     texts = message.texts("delivered-to")
     if texts and "delivered-to" in (names[: names.index("received")] if "received" in names else names):
         texts = texts[1:]  # the topmost is of this very delivery, by the mail server
-    own = {_key(facts, text) for text in (owner(facts), *[one.address for one in me(facts, None) or ()]) if text}
-    return "it was forwarded from here before" if any([_key(facts, text) in own for text in texts]) else ""
+    mine = {person(facts, owner(facts)), *own(facts)}
+    return "it was forwarded from here before" if any([person(facts, text) in mine for text in texts if text]) else ""
 
 
-def _key(facts: Facts, text: str) -> str:
+def own(facts: Facts) -> set[str]:
+    """The user's own addresses, without detail."""
+    return {person(facts, one.address) for one in me(facts, None) or ()}
+
+
+def person(facts: Facts, text: str) -> str:
     """What is equal for one person's addresses, whatever the detail."""
     found = address.parse_one(text)
     if found is None:
