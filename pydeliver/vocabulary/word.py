@@ -115,7 +115,7 @@ class Delivery(Value):
     @property
     def way_out(self) -> tuple[str, ...]:
         """What names the program or the address that it goes to; () where it goes into a mailbox."""
-        return ("forward", self.address) if self.address else self.argv
+        return ("", self.address) if self.address else self.argv  # no program has an empty name
 
     def describe(self) -> str:
         """One line for the report, the trace and the log."""
