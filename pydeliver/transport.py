@@ -89,9 +89,13 @@ class Work(Value):
 
     @property
     def key(self) -> str:
-        """Names the message for its journal: another try of the mail server's has the same."""
+        """Names the message for its journal: another try of the mail server's has the same. One that comes round again
+
+        has come through more servers.
+        """
         seal = blake2b(digest_size=_KEY_BYTES)
-        for text in (self.envelope.recipient or "", self.envelope.sender or ""):
+        hops = len(self.message.fields("received"))
+        for text in (self.envelope.recipient or "", self.envelope.sender or "", str(hops)):
             seal.update(text.encode("utf-8", "surrogateescape") + b"\0")
         for chunk in self.message.chunks(self.message.below_trace):
             seal.update(chunk)
@@ -143,7 +147,7 @@ def _executed(verdict: Verdict, work: Work, ledger: Ledger | None, journal_of_it
     prepared: list[Prepared] = []
     try:
         for each in wanted:
-            one = _prepare(each, work, prepared, "" if journal else work.key)
+            one = _prepare(each, work, prepared, "" if journal else journal_of_it.key)
             if isinstance(one, Status):
                 return Outcome(_undone(prepared, one))
             prepared.append(one)

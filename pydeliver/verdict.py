@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from pydeliver.mail.envelope import Envelope
     from pydeliver.mail.message import Message
     from pydeliver.plan import Node, Plan
+    from pydeliver.vocabulary.answering import Reply
+    from pydeliver.vocabulary.notifying import Notice
     from pydeliver.vocabulary.operator import Render, Test
-    from pydeliver.vocabulary.word import Action, Event, Notice, Question, Reply, Word
+    from pydeliver.vocabulary.word import Action, Event, Question, Word
 
     Step = Callable[[Draft, list["Traced"]], bool]
     # A node of the plan that was reached, and what came of it: None is unknown, an action has a word or True.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pydeliver.agent.programs import Programs
     from pydeliver.system.program import Ended
     from pydeliver.verdict import Verdict
-    from pydeliver.vocabulary.word import Notice, Reply
+    from pydeliver.vocabulary.answering import Reply
+    from pydeliver.vocabulary.notifying import Notice
 
 SECONDS = 30.0  # for all of it together: the mail server waits
 

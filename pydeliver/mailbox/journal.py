@@ -30,10 +30,11 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | 
 class Journal:
     """The journal of one message, by its key; `directory` need not be there."""
 
-    __slots__ = ("_lock", "directory", "path")
+    __slots__ = ("_lock", "directory", "key", "path")
 
     def __init__(self, directory: str, key: str) -> None:
         self.directory = directory
+        self.key = key
         self.path = f"{directory}/{key}"
         self._lock = -1
 
@@ -48,7 +49,7 @@ class Journal:
         make_private(self.directory)
         fd = os.open(f"{self.directory}.lock", _LOCK, 0o600)
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(self.path.rpartition("/")[2][:15], 16))
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(self.key[:15], 16))
         except (BlockingIOError, PermissionError):  # POSIX allows either
             os.close(fd)
             return False

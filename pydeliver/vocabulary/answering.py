@@ -8,11 +8,12 @@ Whether somebody was answered is a question to memory, and that he now is an eve
 
 from __future__ import annotations
 
+from pydeliver.status import Value
 from pydeliver.vocabulary.forwarding import HOPS, own, owner, person, problem
 from pydeliver.vocabulary.operator import local_time
 from pydeliver.vocabulary.transit import me
 from pydeliver.vocabulary.trust import is_automated, is_bulk, is_personal
-from pydeliver.vocabulary.word import UNKNOWN, Action, Event, Reply
+from pydeliver.vocabulary.word import UNKNOWN, Action, Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,24 @@ DAY = 86_400
 AGAIN = 7 * DAY  # after which the same sender is answered again, where the rule gives no other time
 SEPARATOR = " · "
 REFERENCES = 20  # of the message, the last ones
+
+
+class Reply(Value):
+    """An answer to the sender, sent when the message is stored: `word` is reply or vacation.
+
+    `identity` is the Message-ID of the message answered, `references` what it referred to, and it.
+    """
+
+    word: str
+    to: str
+    author: str
+    subject: str
+    text: str
+    identity: str = ""
+    references: str = ""
+
+    def describe(self) -> str:
+        return f'{self.word} to "{self.to}"'
 
 
 def _refusal(facts: Facts, personal: bool) -> str | None:

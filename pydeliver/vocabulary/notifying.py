@@ -5,15 +5,29 @@ It holds nothing up: a notification that can't be sent is a line in the log.
 
 from __future__ import annotations
 
+from pydeliver.status import Value
 from pydeliver.vocabulary.forwarding import owner, problem
 from pydeliver.vocabulary.programs import arguments, clean
-from pydeliver.vocabulary.word import UNKNOWN, Action, Notice
+from pydeliver.vocabulary.word import UNKNOWN, Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pydeliver.vocabulary.word import Draft
+
+
+class Notice(Value):
+    """A text that a program gets as its last argument, or an address as a short mail, when the message is stored."""
+
+    text: str
+    argv: tuple[str, ...] = ()
+    address: str = ""
+    author: str = ""
+
+    def describe(self) -> str:
+        where = f'to "{self.address}"' if self.address else f'by "{" ".join(self.argv[:-1])}"'
+        return f'notify "{self.text}" {where}'
 
 
 def _by(draft: Draft, operands: tuple[Any, ...]) -> str | None:

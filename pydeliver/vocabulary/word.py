@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pydeliver.mail.edit import Edit
     from pydeliver.mail.envelope import Envelope
     from pydeliver.mail.message import Message
+    from pydeliver.vocabulary.answering import Reply
+    from pydeliver.vocabulary.notifying import Notice
 
     Question = tuple[Any, ...]
 
@@ -129,37 +131,6 @@ class Delivery(Value):
         shown += [f'label "{label}"' for label in self.labels]
         shown += [edit.describe() for edit in self.edits]
         return " ".join(shown)
-
-
-class Reply(Value):
-    """An answer to the sender, sent when the message is stored: `word` is reply or vacation.
-
-    `identity` is the Message-ID of the message answered, `references` what it referred to, and it.
-    """
-
-    word: str
-    to: str
-    author: str
-    subject: str
-    text: str
-    identity: str = ""
-    references: str = ""
-
-    def describe(self) -> str:
-        return f'{self.word} to "{self.to}"'
-
-
-class Notice(Value):
-    """A text that a program gets as its last argument, or an address as a short mail, when the message is stored."""
-
-    text: str
-    argv: tuple[str, ...] = ()
-    address: str = ""
-    author: str = ""
-
-    def describe(self) -> str:
-        where = f'to "{self.address}"' if self.address else f'by "{" ".join(self.argv[:-1])}"'
-        return f'notify "{self.text}" {where}'
 
 
 class Facts:

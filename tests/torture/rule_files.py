@@ -15,7 +15,7 @@ MAILBOXES: Final = ("Work", "lists/{list-id}", "from/{from.domain}", "{slug(subj
 VALUES: Final = ("{subject}", "{from.name}", "{count to} of {size}", "{1}{word}", "{message-id}")
 WORDS: Final = [word for _, (_, word) in sorted(catalogue().items())]
 # Left out: what changes from one delivery to the next, and programs, which a rehearsal does not run.
-OTHERS: Final = ("now", "env", "arg", "run", "output", "pipe", "copy pipe")
+OTHERS: Final = ("now", "env", "arg", "run", "output", "pipe", "copy pipe", "filter", "notify")
 FIELDS: Final = [word for word in WORDS if isinstance(word, Field) and not word.name.startswith(OTHERS)]
 ACTIONS: Final = [word for word in WORDS if isinstance(word, Action) and not word.final and word.name not in OTHERS]
 ENDINGS: Final = [word for word in WORDS if isinstance(word, Action) and word.final and word.name not in OTHERS]

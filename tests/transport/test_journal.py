@@ -53,13 +53,13 @@ def counts(home: Path) -> dict[str, int]:
 ONCE = {"": 1, ".A": 1, ".B": 1, "one": 1, "two": 1}
 
 
-def killed(home: Path, at: Callable[[pytest.MonkeyPatch], None], rules: str = RULES) -> None:
+def killed(home: Path, at: Callable[[pytest.MonkeyPatch], None], rules: str = RULES, message: bytes = BODY) -> None:
     """A delivery in a process of its own, which dies where `at` says."""
     if (child := os.fork()) == 0:
         try:
             with pytest.MonkeyPatch.context() as patch:
                 at(patch)
-                carry_out(home, rules=rules)
+                carry_out(home, message, rules=rules)
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -129,10 +129,17 @@ def test_another_message_is_not_held_for_the_unfinished_one(tmp_path: Path) -> N
 
 
 def test_a_retry_is_known_below_what_mail_servers_put_on_top(tmp_path: Path) -> None:
-    killed(tmp_path, dies_after("commit", 3))
+    killed(tmp_path, dies_after("commit", 3), message=b"Received: by this host\n\tat some time\n" + BODY)
     again = b"Return-Path: <jo@x>\nReceived: by this host, once more\n\tat another time\nDelivered-To: me@x\n" + BODY
     assert carry_out(tmp_path, again).status.ok
     assert counts(tmp_path) == ONCE
+
+
+def test_what_came_round_again_is_no_retry(tmp_path: Path) -> None:
+    killed(tmp_path, dies_after("commit", 3), message=b"Received: by this host\n" + BODY)
+    again = b"Received: by this host\nDelivered-To: me@x\nReceived: by this host\n" + BODY
+    assert carry_out(tmp_path, again).status.ok
+    assert set(counts(tmp_path).values()) == {2}, "what was decided for the first, and all of the second"
 
 
 def test_a_retry_is_judged_by_todays_rules(tmp_path: Path) -> None:

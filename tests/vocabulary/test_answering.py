@@ -8,8 +8,8 @@ import pytest
 
 from pydeliver.mail.envelope import Envelope
 from pydeliver.verdict import Verdict
+from pydeliver.vocabulary.answering import Reply
 from pydeliver.vocabulary.forwarding import HOPS
-from pydeliver.vocabulary.word import Reply
 from tests.rules import World, judged, plan
 
 HEAD = b"Received: by mx\nFrom: Jo <jo@x.example>\nTo: robin+shop@example.net\nMessage-ID: <1@x>\nSubject: hello\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pydeliver.mail.envelope import Envelope
-from pydeliver.vocabulary.word import Notice
+from pydeliver.vocabulary.notifying import Notice
 from tests.rules import World, judge
 
 MESSAGE = b"From: Jo <jo@x.example>\nSubject: --rm `id`\n\nHi.\n"
