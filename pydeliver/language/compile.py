@@ -391,7 +391,11 @@ class Compiler:
             parts = value.parts if isinstance(value, tree.Phrase) else (value,)
             return command_of(parts, place, self.catalogue, self.report)
         if slot == "DURATION":
-            return duration(value, place, self.report)
+            seconds = duration(value, place, self.report)
+            if seconds is not None and seconds < DURATIONS["day"]:
+                self.report.error(place, value.span, "bad-value", "the same sender is answered once a day at most")
+                return None
+            return seconds
         if slot == "DAY" and isinstance(value, tree.Date) and value.minute is None:
             day = self.values.day(value, place)
             return day[0][1:] if day else None

@@ -152,6 +152,8 @@ vacation "x" from 2026-12-20 until 2026-12-19 | vacation "x" from 2026-12-20 unt
     1:1+45 error bad-date: the last day is before the first
 notify "x" by "prog" or else keep | notify "x" by "prog"
     1:30+4 error bad-fallback: a notification holds nothing up, so there is no `or else`
+vacation "x" every 3 hours | vacation "x" every 24 hours
+    1:20+7 error bad-value: the same sender is answered once a day at most
 vacation "x" every 3 | vacation "x" every 3 days
     1:20+1 error wrong-kind: here stands a time up to a year, like `3 days`
 if header "X Y" is "x" { keep } | if header "X-Y" is "x" { keep }
