@@ -32,7 +32,7 @@ def fitted(form: list[str], words: tuple[tree.Value, ...]) -> list[tuple[str, tu
     found: list[tuple[str, tuple[tree.Value, ...]]] = []
     at = 0
     for number, said in enumerate(form):
-        if said.islower():
+        if not said.isupper():  # a word, or a sign, which no value is
             if at == len(words) or word_of(words[at]) != said:
                 return None
             at += 1

@@ -294,6 +294,8 @@ if subject not matches /(x)/ { log "a{1}" } | if subject matches /(x)/ or size <
     1:39+1 error no-capture: no pattern around here captures {1}
 score += 3 at least 5 | score += 3 at most 5
     1:12+2 error wrong-form: a limit is written `score += 0.5 at most 5 per body contains "$$$"`
+score 3 | score += 3
+    1:1+7 error wrong-form: `score` is written `score += 3 if subject contains "winner"`
 points += 3 | score += 3
     1:1+6 error wrong-form: only the score can be added to: `score += 0.5 at most 5 per body contains "$$$"`
 score += 1 per size > 3 | score += 1 per subject contains "x"
