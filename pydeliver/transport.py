@@ -89,12 +89,9 @@ class Work(Value):
 
     @property
     def key(self) -> str:
-        """Names the message for its journal: another try of the mail server's has the same. One that comes round again
-
-        has come through more servers.
-        """
+        """Names the message for its journal: the same for another try of it, not for one that comes round again."""
         seal = blake2b(digest_size=_KEY_BYTES)
-        hops = len(self.message.fields("received"))
+        hops = len(self.message.fields("received"))  # what comes round again has come through more servers
         for text in (self.envelope.recipient or "", self.envelope.sender or "", str(hops)):
             seal.update(text.encode("utf-8", "surrogateescape") + b"\0")
         for chunk in self.message.chunks(self.message.below_trace):

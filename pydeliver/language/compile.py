@@ -392,8 +392,9 @@ class Compiler:
             return command_of(parts, place, self.catalogue, self.report)
         if slot == "DURATION":
             seconds = duration(value, place, self.report)
-            if seconds is not None and seconds < DURATIONS["day"]:
-                self.report.error(place, value.span, "bad-value", "the same sender is answered once a day at most")
+            least, said = action.least
+            if seconds is not None and seconds < least:
+                self.report.error(place, value.span, "bad-value", said)
                 return None
             return seconds
         if slot == "DAY" and isinstance(value, tree.Date) and value.minute is None:

@@ -9,7 +9,7 @@ Whether somebody was answered is a question to memory, and that he now is an eve
 from __future__ import annotations
 
 from pydeliver.status import Value
-from pydeliver.vocabulary.forwarding import HOPS, own, owner, person, problem
+from pydeliver.vocabulary.forwarding import own, owner, person, problem, too_far
 from pydeliver.vocabulary.operator import local_time
 from pydeliver.vocabulary.transit import me
 from pydeliver.vocabulary.trust import is_automated, is_bulk, is_personal
@@ -54,14 +54,14 @@ def _refusal(facts: Facts, personal: bool) -> str | None:
         return "it is a bounce"
     if problem(sender):
         return "the sender has no plain address"
-    mine = own(facts)
-    automated = is_automated(facts)
+    mine, here = own(facts), person(facts, owner(facts))
+    far, automated = too_far(facts), is_automated(facts)
     for refused, why in (
         (automated, "no person wrote it"),
         (is_bulk(facts.message), "it was sent to many"),
-        (person(facts, sender) in (person(facts, owner(facts)), *mine), "it is from you"),
+        (person(facts, sender) in (here, *mine), "it is from you"),
         (any([text[:3].lower() == "yes" for text in facts.message.texts("x-spam-flag")]), "it is marked as spam"),
-        (len(facts.message.fields("received")) >= HOPS, f"it has come through {HOPS} mail servers"),
+        (far, far),
     ):
         if refused:
             return why
@@ -69,7 +69,7 @@ def _refusal(facts: Facts, personal: bool) -> str | None:
         return None
     if not personal:
         return ""
-    if facts.settings["me"] and facts.envelope.recipient and person(facts, owner(facts)) not in mine:
+    if facts.settings["me"] and facts.envelope.recipient and here not in mine:
         return "it came to an address that is not yours"
     found = is_personal(facts)
     return None if found is None else "" if found else "you are not among those it is to"
@@ -143,6 +143,7 @@ def _forms(word: str) -> tuple[str, ...]:
     )
 
 
+LEAST = (DAY, "the same sender is answered once a day at most")  # RFC 5230 section 4.1
 WORDS = (
     Action(
         "reply",
@@ -150,6 +151,7 @@ WORDS = (
         _answer,
         "answer the sender, once in 7 days or the time behind `every`",
         'reply "Thank you, a person will answer." every 1 day',
+        least=LEAST,
     ),
     Action(
         "vacation",
@@ -157,5 +159,6 @@ WORDS = (
         _vacation,
         "the same, and only if the message is really to you",
         'vacation "I am away." from 2026-12-20 until 2027-01-03 every 7 days',
+        least=LEAST,
     ),
 )

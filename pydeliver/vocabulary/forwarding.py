@@ -53,15 +53,20 @@ def owner(facts: Facts) -> str:
 
 def _circle(facts: Facts) -> str:
     """Why the message must not go further, or ""."""
-    message = facts.message
-    names = [name.lower() for name in message.names()]
-    if names.count("received") >= HOPS:
-        return f"it has come through {HOPS} mail servers"
-    texts = message.texts("delivered-to")
+    if why := too_far(facts):
+        return why
+    names = [name.lower() for name in facts.message.names()]
+    texts = facts.message.texts("delivered-to")
     if texts and "delivered-to" in (names[: names.index("received")] if "received" in names else names):
         texts = texts[1:]  # the topmost is of this very delivery, by the mail server
     mine = {person(facts, owner(facts)), *own(facts)}
     return "it was forwarded from here before" if any([person(facts, text) in mine for text in texts if text]) else ""
+
+
+def too_far(facts: Facts) -> str:
+    """Why a message that has come through so many mail servers goes in circles, or ""."""
+    hops = len(facts.message.fields("received"))
+    return f"it has come through {HOPS} mail servers" if hops >= HOPS else ""
 
 
 def own(facts: Facts) -> set[str]:

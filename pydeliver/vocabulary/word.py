@@ -342,7 +342,7 @@ class Action(Value):
     TEXT is a text with values in it, NAME a header field's name, MAILBOXES one or more mailbox names,
     FLAGS one or more of `choices`, LABELS one or more keywords. `decide(draft, operands)` gets them in order, and
     may give a word for the trace on what came of it.
-    `final`: the evaluation ends here.
+    `final`: the evaluation ends here. `least`: the shortest DURATION in seconds, and what is said of a shorter one.
     """
 
     name: str
@@ -352,6 +352,7 @@ class Action(Value):
     example: str
     final: bool = False
     choices: tuple[str, ...] = ()
+    least: tuple[int, str] = (0, "")
 
 
 class Option(Value):
