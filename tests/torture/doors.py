@@ -72,11 +72,14 @@ class Visitor:
         for part in ("new", "cur", "tmp"):
             self.home.folder(f"Mail/.Work/{part}")
 
+    def options(self, sender: str) -> list[str]:
+        """What every door is told."""
+        return ["--config", str(self.home.path / SITE), "-f", sender, "-r", RECIPIENT]
+
     def deliver(self, message: bytes, sender: str, as_root: bool) -> tuple[object, dict[str, object]]:
         """What a delivery leaves behind and answers, and its line in the log."""
         self.reset()
-        site = ["--config", str(self.home.path / SITE)]
-        arguments = [*site, "-f", sender, "-r", RECIPIENT, *(["-d", self.name] if as_root else [])]
+        arguments = [*self.options(sender), *(["-d", self.name] if as_root else [])]
         identity = {} if as_root else self.home.identity
         environment = self.home.environment(USER=self.name, LOGNAME=self.name)
         done = self.home.deliver(self.installation, message, *arguments, environment=environment, **identity)
@@ -99,7 +102,7 @@ class Visitor:
         self.reset()
         before = self.everything()
         trace = self.home.path.parent / f"{self.name}.trace"
-        options = ["--config", str(self.home.path / SITE), "-r", RECIPIENT, "-f", sender]
+        options = self.options(sender)
         command = self.installation.command("try", "--json", "--ask", *options, *files)
         if careless:
             command = [str(self.installation.launcher), *options]
