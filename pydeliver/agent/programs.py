@@ -8,11 +8,11 @@ them.
 
 from __future__ import annotations
 
+from pydeliver.mail.address import split_detail
 from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.status import Status, deferred
 from pydeliver.system.program import EXITED, Ended, Slot, call, slot
 from pydeliver.system.spool import Held
-from pydeliver.vocabulary.addresses import split_detail
 from pydeliver.vocabulary.forwarding import problem
 from pydeliver.vocabulary.programs import ENDED as ENDED
 from pydeliver.vocabulary.programs import FAILED as FAILED

@@ -54,6 +54,15 @@ class Address(Value):
         return f"{self.name} <{self.address}>" if self.name else self.address
 
 
+def split_detail(local: str, separators: str) -> tuple[str, str]:
+    """`bob+shop` to ("bob", "shop") at the first separator; RFC 5233. A leading separator separates nothing."""
+    places = [at for at in [local.find(separator, 1) for separator in separators] if at > 0]
+    if not places:
+        return local, ""
+    at = min(places)
+    return local[:at], local[at + 1 :]
+
+
 def parse(raw: bytes) -> tuple[Address, ...]:
     """The addresses in the value of a header field, at most ADDRESSES."""
     marks = raw.translate(None, _PLAIN)

@@ -6,6 +6,7 @@ RFC 5322 3.6.2 and 3.6.3; `recipient` is to, cc and bcc with their Resent- forms
 
 from __future__ import annotations
 
+from pydeliver.mail.address import split_detail
 from pydeliver.vocabulary.word import ADDRESS, TEXT, Field
 
 TYPE_CHECKING = False
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     Reader = Callable[[Facts, Any], Any]
 
 _RECIPIENTS = ("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc")
-
-
-def split_detail(local: str, separators: str) -> tuple[str, str]:
-    """`bob+shop` to ("bob", "shop") at the first separator; RFC 5233. A leading separator separates nothing."""
-    places = [at for at in [local.find(separator, 1) for separator in separators] if at > 0]
-    if not places:
-        return local, ""
-    at = min(places)
-    return local[:at], local[at + 1 :]
 
 
 def _reader(headers: tuple[str, ...]) -> Reader:

@@ -8,7 +8,6 @@ stays one, so nobody answers it. An address may hold values; what is no plain ad
 from __future__ import annotations
 
 from pydeliver.mail import address
-from pydeliver.vocabulary.addresses import split_detail
 from pydeliver.vocabulary.programs import clean
 from pydeliver.vocabulary.transit import me
 from pydeliver.vocabulary.word import Action
@@ -47,7 +46,7 @@ def owner(facts: Facts) -> str:
     recipient = facts.envelope.recipient or ""
     local, at, domain = recipient.rpartition("@")
     if at:
-        return f"{split_detail(local, facts.settings['subaddress'])[0]}@{domain}"
+        return f"{address.split_detail(local, facts.settings['subaddress'])[0]}@{domain}"
     return next((one.address for one in me(facts, None) or ()), "")
 
 
@@ -79,7 +78,7 @@ def person(facts: Facts, text: str) -> str:
     found = address.parse_one(text)
     if found is None:
         return text
-    return address.Address("", split_detail(found.local, facts.settings["subaddress"])[0], found.domain).key
+    return address.Address("", address.split_detail(found.local, facts.settings["subaddress"])[0], found.domain).key
 
 
 def _sender(facts: Facts) -> str | None:

@@ -6,7 +6,7 @@ RFC 5321 2.3.1; the environment variables are those of an allow-list (see `setti
 from __future__ import annotations
 
 from pydeliver.mail import address, words
-from pydeliver.vocabulary.addresses import split_detail, with_parts
+from pydeliver.vocabulary.addresses import with_parts
 from pydeliver.vocabulary.word import ADDRESS, OF_NAME, OF_NUMBER, TEXT, Field
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def _detail(facts: Facts, _argument: Any) -> tuple[str, ...] | None:
         recipients = _recipient(facts, None)
         if recipients is None:
             return None
-        given = next((split_detail(one.local, facts.settings["subaddress"])[1] for one in recipients), "")
+        given = next((address.split_detail(one.local, facts.settings["subaddress"])[1] for one in recipients), "")
     return (words.visible(given),) if given else ()
 
 
@@ -65,7 +65,7 @@ def me(facts: Facts, _argument: Any) -> tuple[Address, ...] | None:
         return tuple([one for text in settings["me"] for one in _parsed(text)])
     found = []
     for one in (*(_recipient(facts, None) or ()), *(_original_recipient(facts, None) or ())):
-        local = split_detail(one.local, settings["subaddress"])[0]
+        local = address.split_detail(one.local, settings["subaddress"])[0]
         found.append(address.Address("", local, one.domain))
     if envelope.user:
         found += [address.Address("", envelope.user, domain) for domain in settings["domains"]]
@@ -77,7 +77,7 @@ def _without_detail(facts: Facts, texts: tuple[str, ...]) -> tuple[str, ...]:
     found = []
     for text in texts:
         local, at, domain = text.rpartition("@")
-        found.append(f"{split_detail(local, facts.settings['subaddress'])[0]}{at}{domain}")
+        found.append(f"{address.split_detail(local, facts.settings['subaddress'])[0]}{at}{domain}")
     return tuple(found)
 
 

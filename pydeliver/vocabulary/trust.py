@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from pydeliver.mail import address
 from pydeliver.mail.auth_results import parse, written_by
-from pydeliver.vocabulary.addresses import split_detail
 from pydeliver.vocabulary.transit import NULL_SENDER, me, sender
 from pydeliver.vocabulary.word import FACT, TEXT, Field
 
@@ -138,7 +137,7 @@ def _is_among(facts: Facts, mine: tuple[Address, ...]) -> bool:
     known = {one.key for one in mine}
     for name in ("to", "cc", "resent-to", "resent-cc"):
         for one in facts.message.addresses(name):
-            local = split_detail(one.local, facts.settings["subaddress"])[0]
+            local = address.split_detail(one.local, facts.settings["subaddress"])[0]
             if one.key in known or address.Address("", local, one.domain).key in known:
                 return True
     return False

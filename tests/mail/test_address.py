@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydeliver.mail.address import ADDRESSES, LABEL_BYTES, Address, parse, parse_one
+from pydeliver.mail.address import ADDRESSES, LABEL_BYTES, Address, parse, parse_one, split_detail
 
 ATOMS = st.text("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=8)
 DOMAINS = st.lists(st.text("abcdefgh0123456789", min_size=1, max_size=6), min_size=1, max_size=4).map(".".join)
@@ -218,3 +218,32 @@ def test_the_fast_way_reads_as_the_slow_one(parts: list[bytes], quote: bytes) ->
     plain = a + d + b"@" + e + b + c
     for raw in (usual, plain):
         assert parse(raw) == parse(raw + b"()")  # an empty comment says nothing and turns the fast way off
+
+
+@pytest.mark.parametrize(
+    ("local", "separators", "parts"),
+    [
+        ("bob+shop", "+", ("bob", "shop")),
+        ("bob+a+b", "+", ("bob", "a+b")),
+        ("bob-a+b", "+-", ("bob", "a+b")),
+        ("bob-a+b", "-+", ("bob", "a+b")),
+        ("bob+", "+", ("bob", "")),
+        ("+bob", "+", ("+bob", "")),
+        ("+bob+shop", "+", ("+bob", "shop")),
+        ("bob", "+", ("bob", "")),
+        ("bob+shop", "", ("bob+shop", "")),
+        ("", "+", ("", "")),
+    ],
+)
+def test_a_detail_is_what_stands_behind_the_first_separator(
+    local: str, separators: str, parts: tuple[str, str]
+) -> None:
+    assert split_detail(local, separators) == parts
+
+
+@given(st.text("ab+-_", max_size=8), st.sampled_from(["", "+", "-", "+-_"]))
+def test_a_local_part_without_its_detail_has_no_detail(local: str, separators: str) -> None:
+    base, detail = split_detail(local, separators)
+    assert local.startswith(base)
+    assert local.endswith(detail)
+    assert split_detail(base, separators) == (base, "")

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydeliver.vocabulary import family
-from pydeliver.vocabulary.addresses import split_detail
 from tests.rules import holds, judge, plan, shown
 
 MESSAGE = (
@@ -76,35 +75,6 @@ def test_a_display_name_that_shows_another_address_changes_nothing_but_contains(
 
 def test_a_header_written_twice_has_all_its_addresses() -> None:
     assert holds('to is "b@x.example"', b"To: a@x.example\nTo: b@x.example\n\n") is True
-
-
-@pytest.mark.parametrize(
-    ("local", "separators", "parts"),
-    [
-        ("bob+shop", "+", ("bob", "shop")),
-        ("bob+a+b", "+", ("bob", "a+b")),
-        ("bob-a+b", "+-", ("bob", "a+b")),
-        ("bob-a+b", "-+", ("bob", "a+b")),
-        ("bob+", "+", ("bob", "")),
-        ("+bob", "+", ("+bob", "")),
-        ("+bob+shop", "+", ("+bob", "shop")),
-        ("bob", "+", ("bob", "")),
-        ("bob+shop", "", ("bob+shop", "")),
-        ("", "+", ("", "")),
-    ],
-)
-def test_a_detail_is_what_stands_behind_the_first_separator(
-    local: str, separators: str, parts: tuple[str, str]
-) -> None:
-    assert split_detail(local, separators) == parts
-
-
-@given(st.text("ab+-_", max_size=8), st.sampled_from(["", "+", "-", "+-_"]))
-def test_a_local_part_without_its_detail_has_no_detail(local: str, separators: str) -> None:
-    base, detail = split_detail(local, separators)
-    assert local.startswith(base)
-    assert local.endswith(detail)
-    assert split_detail(base, separators) == (base, "")
 
 
 def test_the_example_of_every_field_compiles() -> None:
