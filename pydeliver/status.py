@@ -81,6 +81,9 @@ class Value(metaclass=_Record):
 # The three codes that mean the same to every MTA: stored, try again, refused for good.
 DELIVERED, TRY_AGAIN, REFUSED = 0, 75, 77
 _EXIT = {"2": DELIVERED, "4": TRY_AGAIN, "5": REFUSED}
+# The same to SMTP and LMTP: by the whole code where one fits better than its class (RFC 5321 4.2.2, RFC 5248).
+_REPLY = {"2": "250", "4": "451", "5": "550"}
+_BETTER_REPLY = {"4.2.2": "452", "4.3.1": "452", "5.2.2": "552", "5.3.4": "552"}
 
 
 class Status(Value):
@@ -97,6 +100,12 @@ class Status(Value):
     def exit_code(self) -> int:
         """0, 75 or 77; a code of no known class is 75, because "try again" is the answer that loses nothing."""
         return _EXIT.get(self.code[:1], TRY_AGAIN)
+
+    @property
+    def reply(self) -> str:
+        """A line of SMTP or LMTP, `452 4.2.2 mailbox full`; what is of no known class is to be tried again."""
+        code = _BETTER_REPLY.get(self.code) or _REPLY.get(self.code[:1], "451")
+        return f"{code} {self.line}"
 
     @property
     def line(self) -> str:

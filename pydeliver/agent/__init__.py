@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
-from pydeliver.agent.rules import Home, Site, find_store, load_plan, read_list
+from pydeliver.agent.rules import AtHand, Home, Site, find_store, load_plan, read_list
 from pydeliver.mail.envelope import Envelope, sender_from
 from pydeliver.mail.message import FROM_LINE_BYTES, Message, split_from_line
 from pydeliver.mailbox.maildir import spool_directory
 from pydeliver.mailbox.names import INBOX, MAILDIR, Location, locate
-from pydeliver.memory import tell_syslog
+from pydeliver.memory import as_fields, tell_syslog
 from pydeliver.status import Status, Value, deferred
 from pydeliver.system import alarm
 from pydeliver.system.disk import Distrust, failure, make_private
@@ -40,6 +40,7 @@ TEXT_BYTES = 64 << 10  # of a file that is sent as an answer
 NEW_MAILBOXES_A_DAY = 50  # that messages may name; more would let a sender fill the disk with folders
 ROUNDS = 20  # of judging a message anew, because other deliveries changed what is remembered
 LOG_PATIENCE = 5.0  # seconds that a log may take
+TOLD = tuple("door queue sender recipient message-id size verdict rule line status ms".split())  # to syslog
 # The years 1 and 9999, with a day to spare: beyond them no zone is known.
 FIRST_MOMENT, LAST_MOMENT = -62_135_510_400, 253_402_214_400
 
@@ -252,7 +253,9 @@ def program_of(plan: Plan, store: Store) -> Program:
 class Request(Value):
     """One message to deliver: for whom, by which rules, what the caller said, and the descriptor to read it from.
 
-    `abandon` answers with a status and ends the process, where a delivery hangs in what nothing else can end.
+    `beginning` stands before what the descriptor gives, and is all of it where that is -1. `abandon` answers with a
+    status and ends the process, where a delivery hangs in what nothing else can end. `at_hand` are plans that a process
+    which delivers for long has read before.
     """
 
     home: Home
@@ -262,6 +265,8 @@ class Request(Value):
     now: float
     host: str
     abandon: Callable[[Status], Never]
+    beginning: bytes = b""
+    at_hand: AtHand | None = None
 
 
 class Account:
@@ -309,11 +314,10 @@ class Account:
 
     def tell(self, outcome: Outcome) -> None:
         """One line in the user's log and one for syslog."""
-        entry, verdict, home = self.entry(outcome), self.verdict, self.request.home
+        entry, home = self.entry(outcome), self.request.home
         problem = home.state.record(entry)
-        shown = f"to {verdict.describe()} by rule {verdict.rule or verdict.line or 'none'}" if verdict else "not judged"
-        told = f"{home.user}: {entry.get('message-id', '')} {shown}: {outcome.status.line}"
-        tell_syslog(f"{told} ({problem})" if problem else told)
+        told = {"user": home.user} | {name: entry[name] for name in TOLD if entry.get(name) is not None}
+        tell_syslog(as_fields(told | {"problem": problem} if problem else told))
 
 
 def _named(question: Question) -> Question:
@@ -348,7 +352,7 @@ def deliver(request: Request) -> Status:
 
 def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     home = request.home
-    plan = load_plan(home, request.site)
+    plan = load_plan(home, request.site, request.at_hand)
     if isinstance(plan, Status):
         return Outcome(plan)
     account.plan = plan
@@ -356,7 +360,7 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
         account.notes.append(f"the rules are broken: {plan.broken.partition(chr(10))[0]}")
     store = find_store(plan.settings, home)
     alarm.guard(plan.settings["time-limit"])
-    problem = held.receive(request.fd, spool_dir=lambda: _spool_directory(store, home))
+    problem = held.receive(request.fd, request.beginning, spool_dir=lambda: _spool_directory(store, home))
     if problem is not None:
         return Outcome(problem)
     line, from_line = split_from_line(held.read(0, FROM_LINE_BYTES))
@@ -370,7 +374,7 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     state, keeps = home.state.directory, plan.settings["reject-as"] == "quarantine"
     work = Work(message, held, envelope, store, state, request.host, request.now, plan.files, world.hand_over, keeps)
     try:
-        outcome = _judged_and_executed(program_of(plan, store), world, work, account)
+        outcome = _judged_and_executed(_program(plan, store, request), world, work, account)
         if outcome.status.ok and account.verdict is not None:
             account.notes += world.send(account.verdict, request.host)
     finally:
@@ -386,6 +390,18 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
 
         account.notes.append(notice.tell(home, store, plan, request.host, request.now))
     return outcome
+
+
+def _program(plan: Plan, store: Store, request: Request) -> Program:
+    """The plan ready to judge, made once where this process has it at hand for more than one message."""
+    if request.at_hand is None:
+        return program_of(plan, store)
+    key = f"{store.home}\0{store.layout}"
+    found = request.at_hand.made.get(key)
+    if found is None or found[0] is not plan:
+        found = request.at_hand.made[key] = (plan, program_of(plan, store))
+    program: Program = found[1]
+    return program
 
 
 def _judged_and_executed(program: Program, world: World, work: Work, account: Account) -> Outcome:

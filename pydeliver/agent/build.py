@@ -12,6 +12,7 @@ from pydeliver import plan as plans
 from pydeliver import settings as site_settings
 from pydeliver.agent.policy import POLICIES, Judge, site_refusal
 from pydeliver.agent.rules import Shelf, find_store, matching, read_list
+from pydeliver.language.grammar import is_at_hand
 from pydeliver.language.load import Part, compile_parts
 from pydeliver.mailbox.names import INBOX, MBOX, Store, locate, name_problem
 from pydeliver.plan import Plan
@@ -207,7 +208,9 @@ def _gone(site: Site) -> str:
 
 
 def _tables(home: Home) -> str | None:
-    """The folder for the parser's tables, if only the user can write it."""
+    """The folder for the parser's tables, if only the user can write it; none where they are at hand."""
+    if is_at_hand():
+        return None
     try:
         make_private(home.cache)
     except OSError:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CACHE_LIMIT = 64 << 20
+AT_HAND = 256  # plans that a process keeps which delivers for many users
 
 
 class Home(Value):
@@ -167,21 +168,58 @@ class Site(Value):
     required: bool = False
 
 
-def load_plan(home: Home, site: Site) -> Plan | Status:
+class AtHand:
+    """Cached plans that a process has read which delivers for long: none is read twice while its file is the same.
+
+    `made` is what was made of a plan, by the same path; who makes something of plans keeps it there.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[Plan, Any]] = {}
+        self._read: dict[str, tuple[object, Plan]] = {}
+
+    def cached(self, path: str, home: Home) -> Plan | None:
+        """The plan in the cache file `path`, whatever its sources are like by now."""
+        identity = _identity(path)
+        found = self._read.get(path)
+        if found is not None and found[0] == identity:
+            return found[1]
+        plan = _cached(path, home)
+        if plan is not None:
+            if len(self._read) >= AT_HAND:
+                self._read.clear()
+                self.made.clear()
+            self._read[path] = (identity, plan)
+        return plan
+
+
+def _identity(path: str) -> object:
+    """What is another for another file, and for one that was written to."""
+    try:
+        entry = os.lstat(path)
+    except OSError:
+        return None
+    return entry.st_dev, entry.st_ino, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_size
+
+
+def load_plan(home: Home, site: Site, at_hand: AtHand | None = None) -> Plan | Status:
     """The plan for a delivery: the cached one if every source is as it was, else a new one.
 
     Rules that are broken, unreadable or not to be trusted give a status that asks for another try: nothing is
     sorted by half a file.
     """
     path = cache_path(home, site)
-    cached = read_trusted(path, uid=home.uid, home=home.path, limit=CACHE_LIMIT)
-    if isinstance(cached, Trusted):
-        plan = plans.decode(cached.data)
-        if plan is not None and _is_fresh(plan, home, site):
-            return plan
+    plan = _cached(path, home) if at_hand is None else at_hand.cached(path, home)
+    if plan is not None and _is_fresh(plan, home, site):
+        return plan
     from pydeliver.agent.renew import renew_plan
 
     return renew_plan(home, site, path)
+
+
+def _cached(path: str, home: Home) -> Plan | None:
+    found = read_trusted(path, uid=home.uid, home=home.path, limit=CACHE_LIMIT)
+    return plans.decode(found.data) if isinstance(found, Trusted) else None
 
 
 def cache_path(home: Home, site: Site) -> str:

@@ -76,11 +76,24 @@ class Grammar:
 
 
 @functools.cache
+def built() -> Grammar:
+    """The grammar, built in this process. Takes a second, once."""
+    return _prepared(_build(_source(), strict=False))
+
+
+def is_at_hand() -> bool:
+    """Whether `built` costs nothing, and no cache is needed."""
+    return built.cache_info().currsize > 0
+
+
+@functools.cache
 def load(cache_dir: str | None = None, strict: bool = False) -> Grammar:
     """Give the grammar, from the cache in `cache_dir` if one is named and whole, else built (and the cache written).
 
     `strict` has Lark report every ambiguity it would otherwise settle in silence; it needs `interegular`.
     """
+    if cache_dir is None and not strict:
+        return built()
     source = _source()
     if strict or cache_dir is None:
         return _prepared(_build(source, strict))

@@ -25,6 +25,7 @@ NOTICES = "notices"
 NEW_MAILBOXES = "new-mailboxes"
 NEW_MAILBOXES_LIMIT = 64 << 10  # bytes looked at
 DAY = 86400
+FIELD_LIMIT = 200  # characters of one value that syslog gets
 TEXT_LIMIT = 1000  # characters of one text that the log keeps: a sender chooses how long a field is
 
 
@@ -120,6 +121,17 @@ def tell_syslog(line: str) -> None:
     shown = "".join([c if " " <= c <= "~" else "?" for c in line])
     syslog.openlog("pydeliver", syslog.LOG_PID, syslog.LOG_MAIL)
     syslog.syslog(syslog.LOG_INFO, shown)
+
+
+def as_fields(values: Mapping[str, object]) -> str:
+    """`name=value`, one behind the other, for a log that people and programs read; quoted where that is needed."""
+    return " ".join([f"{name}={_quoted(str(value)[:FIELD_LIMIT])}" for name, value in values.items()])
+
+
+def _quoted(text: str) -> str:
+    if text and not any([mark in text for mark in ' "=\\']):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def as_json(value: object) -> str:

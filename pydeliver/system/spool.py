@@ -71,23 +71,26 @@ class Held:
             unlink_quietly(self.path)
             self.path = None
 
-    def receive(self, fd: int, *, spool_dir: str | Callable[[], str | Status], hold: int = HOLD_LIMIT) -> Status | None:
+    def receive(
+        self, fd: int, beginning: bytes = b"", *, spool_dir: str | Callable[[], str | Status], hold: int = HOLD_LIMIT
+    ) -> Status | None:
         """Read a message to its end: up to `hold` bytes stay in memory, more goes to a new file in `spool_dir`.
 
-        Returns what went wrong; then, as on an exception, `remove` leaves no trace.
+        It is `beginning` and what can be read from `fd`; nothing can where that is -1. Returns what went wrong; then,
+        as on an exception, `remove` leaves no trace.
         """
         try:
-            os.set_blocking(fd, True)
-            while piece := os.read(fd, CHUNK):
-                problem = self.add(piece, spool_dir=spool_dir, hold=hold)
-                if problem is not None:
-                    drain(fd)
-                    return problem
+            problem = self.add(beginning, spool_dir=spool_dir, hold=hold)
+            if fd >= 0 and problem is None:
+                os.set_blocking(fd, True)
+                while problem is None and (piece := os.read(fd, CHUNK)):
+                    problem = self.add(piece, spool_dir=spool_dir, hold=hold)
             self.finish()
         except OSError as error:
+            problem = failure(error, "receiving the message")
+        if problem is not None and fd >= 0:
             drain(fd)
-            return failure(error, "receiving the message")
-        return None
+        return problem
 
     def add(
         self, piece: bytes, *, spool_dir: str | Callable[[], str | Status], hold: int = HOLD_LIMIT

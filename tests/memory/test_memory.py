@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydeliver.memory import KEPT_RULES, LOG_NAME, State, as_json, tell_syslog
+from pydeliver.memory import KEPT_RULES, LOG_NAME, State, as_fields, as_json, tell_syslog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +123,16 @@ def test_syslog_gets_one_printable_line(monkeypatch: pytest.MonkeyPatch, text: s
     assert line.isprintable()
     assert line.startswith("before ")
     assert line.endswith(" after %s")
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"user": "robin", "ms": 1.5}, "user=robin ms=1.5"),
+        ({"sender": "", "rule": "my boss"}, 'sender="" rule="my boss"'),
+        ({"verdict": 'file "a\\b"', "x": "a=b"}, 'verdict="file \\"a\\\\b\\"" x="a=b"'),
+        ({"long": "x" * 1000}, "long=" + "x" * 200),
+    ],
+)
+def test_fields_of_a_line_can_be_told_apart(values: dict[str, object], line: str) -> None:
+    assert as_fields(values) == line
