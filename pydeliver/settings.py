@@ -145,33 +145,59 @@ SETTINGS = (  # a dot in a name is a table of the file: `[rules]` with `before =
     Setting("rules.after", "a rule file of the site that runs behind the user's", ""),
 )
 
+# What only the resident server asks for: no delivery carries it along.
+SERVER = (
+    Setting("server.lmtp", 'where it listens for LMTP: sockets as "unix:/path", or "host:port"', ()),
+    Setting("server.socket-mode", "who may connect to its sockets, as chmod writes it", "660"),
+    Setting("server.socket-group", "the group of its sockets; the server's own if empty", ""),
+    Setting("server.name", "what it calls itself; the host's name if empty", ""),
+    Setting("server.user", "the user it runs as when root starts it, and who owns all mail of virtual users", "nobody"),
+    Setting("server.workers", "deliveries at once", 16, range=(1, 1000, "deliveries")),
+    Setting("server.connections", "clients at once", 1000, range=(1, 100_000, "clients")),
+    Setting("server.size", "MB that a message may have", 100, range=(1, 10_000, "MB")),
+    Setting("server.metrics", "where it tells Prometheus how it is, as host:port", ""),
+    Setting("users.kind", "who has mail here: users of this system, or virtual ones", "local", ("local", "virtual")),
+    Setting("users.file", "a file of virtual users, and of addresses that stand for others", ""),
+    Setting(
+        "users.database", "a database of virtual users: the path of an SQLite file, or postgresql://… or mysql://…", ""
+    ),
+    Setting(
+        "users.query",
+        "what it is asked with :address, :local and :domain",
+        "SELECT home FROM users WHERE address = :address",
+    ),
+    Setting("users.home", "the home of a virtual user for whom none is given", ""),
+)
 
-def defaults() -> dict[str, object]:
-    return {setting.name: setting.default for setting in SETTINGS}
+
+def defaults(table: tuple[Setting, ...] = SETTINGS) -> dict[str, object]:
+    return {setting.name: setting.default for setting in table}
 
 
-def read(data: bytes, path: str) -> tuple[dict[str, object], tuple[Diagnostic, ...]]:
-    """The settings in a TOML file as plain values, with everything that is wrong with it."""
+def read(
+    data: bytes, path: str, table: tuple[Setting, ...] = SETTINGS
+) -> tuple[dict[str, object], tuple[Diagnostic, ...]]:
+    """The settings of a table in a TOML file as plain values, with everything that is wrong with the file."""
     import tomllib
 
-    found = defaults()
+    found = defaults(table)
     try:
-        table = tomllib.loads(data.decode("utf-8"))
+        written = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return found, (Diagnostic(path, 1, 1, f"this is no TOML: {error}", "bad-settings"),)
     lines = data.decode("utf-8").splitlines()
     mistakes = []
-    known = {setting.name: setting for setting in SETTINGS}
-    for name, value in _flat(table, known):
+    known = {setting.name: setting for setting in (*SETTINGS, *SERVER)}
+    for name, value in _flat(written, known):
         setting = known.get(name)
         problem = "there is no such setting" if setting is None else _problem(setting, value)
         if problem:
-            number, written = _line_of(name, lines)
+            number, marked = _line_of(name, lines)
             source = lines[number - 1] if lines else ""
             mistakes.append(
-                Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(written))
+                Diagnostic(path, number, 1, f"{name}: {problem}", "bad-settings", "error", source, len(marked))
             )
-        else:
+        elif name in found:
             found[name] = tuple(value) if isinstance(value, list) else value
     return found, tuple(mistakes)
 
@@ -207,16 +233,28 @@ def _problem(setting: Setting, value: object) -> str:
         whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
         return "" if whole else f"it is a number of {unit} from {least} to {most}"
     if isinstance(setting.default, tuple):
-        listed = isinstance(value, list) and all([isinstance(item, str) for item in value])
-        return "" if listed else "it is a list of texts"
+        if not isinstance(value, list) or not all([isinstance(item, str) for item in value]):
+            return "it is a list of texts"
+        places = setting.name == "server.lmtp" and not all([_is_address(item) for item in value])
+        return 'it is a list of places like "unix:/run/pydeliver/lmtp" or "127.0.0.1:24"' if places else ""
     if not isinstance(value, str):
         return "it is a text"
     if setting.name == "default-mailbox" and value and not value.startswith(("/", "~/")):
         return 'it is a place, like "~/Maildir"'
     if setting.name == "sendmail" and not value.startswith("/"):
         return 'it is the whole path of a program, like "/usr/sbin/sendmail"'
-    if setting.name == "smarthost" and value and not value.rpartition(":")[2].isdecimal():
+    if setting.name in ("smarthost", "server.metrics") and value and not _is_address(value):
         return 'it is a host and a port, like "localhost:25"'
-    if setting.name.startswith("rules.") and value and not value.startswith("/"):
-        return 'it is the whole path of a file, like "/etc/pydeliver/before.rules"'
+    if setting.name in ("rules.before", "rules.after", "users.file") and value and not value.startswith("/"):
+        return f'it is the whole path of a file, like "/etc/pydeliver/{setting.name.replace(".", "-")}"'
+    if setting.name == "users.home" and value and not value.startswith("/"):
+        return 'it is a place, like "/srv/mail/{domain}/{user}"'
+    if setting.name == "users.database" and value and not value.startswith("/") and "://" not in value:
+        return 'it is the whole path of an SQLite file, or like "postgresql://user@host/name"'
+    if setting.name == "server.socket-mode" and (len(value) != 3 or value.strip("01234567")):
+        return 'it is three digits, like "660"'
     return ""
+
+
+def _is_address(text: str) -> bool:
+    return text.startswith("unix:/") or (text.rpartition(":")[2].isdecimal() and not text.startswith(":"))

@@ -7,6 +7,7 @@ every skip is a failure: nothing is left out there without being seen.
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import tempfile
 from collections.abc import Callable, Generator
@@ -18,7 +19,8 @@ from hypothesis import settings
 
 from tests import corpora
 from tests import installation as installation_
-from tests.installation import Home, Installation, install
+from tests.installation import AS_ROOT, Home, Installation, install
+from tests.virtual import Site
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGXCPU)
 # How long an example takes is for benchmarks to tell.
@@ -119,3 +121,12 @@ def user() -> Generator[str, None, None]:
 def home(public_folder: Path) -> Home:
     """A fresh home of an ordinary user."""
     return Home.make(Path(tempfile.mkdtemp(prefix="home-", dir=public_folder)))
+
+
+@pytest.fixture
+def site(installation: Installation, public_folder: Path, request: pytest.FixtureRequest) -> Site:
+    """A place for a server of virtual users, whose mail belongs to a user of this machine."""
+    owner = request.getfixturevalue("user") if AS_ROOT else pwd.getpwuid(os.getuid()).pw_name
+    folder = Path(tempfile.mkdtemp(prefix="serve-", dir=public_folder))
+    folder.chmod(0o755)
+    return Site(installation, folder, owner)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-COMMANDS = ("check", "try", "test", "filter", "split", "fmt", "init", "help", "launcher", "quarantine")
+COMMANDS = ("check", "try", "test", "filter", "split", "fmt", "init", "help", "launcher", "quarantine", "serve")
 TRY_AGAIN = 75
 
 

@@ -43,6 +43,7 @@ TABLE: Final[dict[str, tuple[set[str], set[str]]]] = {
         {"agent", "language", "memory", "mailbox", "settings", "mail", "plan", "verdict", "status"},
         {"click"},
     ),
+    "receiver": ({"agent", "settings", "memory", "system", "mail", "status"}, {"click", "lark"}),
 }
 # contract: (the module where an import is planted, what is planted there)
 SINGLE: Final = {

@@ -20,7 +20,18 @@ from pydeliver.vocabulary import catalogue
 from pydeliver.vocabulary.word import Action, Field, Word
 from pydeliver.workbench.testing import run
 
-TOPICS = ("commands", "language", "postfix", "quarantine", "reliability", "sending", "settings", "trouble", "words")
+TOPICS = (
+    "commands",
+    "language",
+    "postfix",
+    "quarantine",
+    "reliability",
+    "sending",
+    "server",
+    "settings",
+    "trouble",
+    "words",
+)
 COLUMNS = 100
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INCLUDED = re.compile(r'^include (?:optional )?"([^"]+)"', re.MULTILINE)
@@ -154,9 +165,12 @@ def test_every_variable_that_rules_may_read_is_named_on_the_page_of_words() -> N
     assert [name for name in settings.ENVIRONMENT if not re.search(rf"\b{name}\b", page("words"))] == []
 
 
-@pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_has_its_section_with_an_example(setting: settings.Setting) -> None:
-    section = page("settings").partition(f"\n## {setting.name}\n")[2].partition("\n## ")[0]
+TABLES = {"settings": settings.SETTINGS, "server": settings.SERVER}
+
+
+@pytest.mark.parametrize(("topic", "setting"), [(topic, setting) for topic in TABLES for setting in TABLES[topic]])
+def test_every_setting_has_its_section_with_an_example(topic: str, setting: settings.Setting) -> None:
+    section = page(topic).partition(f"\n## {setting.name}\n")[2].partition("\n## ")[0]
     assert re.search(rf"^```toml\n{setting.name} = ", section, re.MULTILINE)
 
 
@@ -166,11 +180,12 @@ def test_the_settings_in_the_manual_are_taken(text: str) -> None:
     assert found == ()
 
 
-def test_the_whole_file_of_settings_shows_the_defaults() -> None:
-    whole = blocks("toml")[0][1]
-    assert settings.read(whole.encode(), "settings.toml") == (settings.defaults(), ())
+@pytest.mark.parametrize("topic", TABLES)
+def test_the_whole_file_of_settings_shows_the_defaults(topic: str) -> None:
+    whole = next(text for name, text in blocks("toml") if name.startswith(f"{topic}:"))
+    assert settings.read(whole.encode(), "settings.toml", TABLES[topic]) == (settings.defaults(TABLES[topic]), ())
     written = re.findall(r"^(\S+) = ", whole, re.MULTILINE)
-    assert written == [setting.name for setting in settings.SETTINGS]
+    assert written == [setting.name for setting in TABLES[topic]]
 
 
 @pytest.mark.parametrize("name", sorted(commands.commands))

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from pydeliver import __version__
-from pydeliver.cli.commands import check, filter_, fmt, quarantine, server, shell, split, start, test, try_
+from pydeliver.cli.commands import check, filter_, fmt, quarantine, serve, server, shell, split, start, test, try_
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +32,7 @@ for _command in (
     filter_.filter_,
     fmt.fmt,
     quarantine.group,
+    serve.serve,
     server.deliver,
     server.launcher,
     split.split,

@@ -1,0 +1,207 @@
+"""One client: its session on one side, users and workers on the other.
+
+What the session asks is answered here, one event after the other; while that takes time, the client is not read from
+once it has said enough ahead of its turn. A client that goes away while its message is being delivered changes nothing
+about that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from pydeliver.mail.trace import trace
+from pydeliver.memory import tell_syslog
+from pydeliver.receiver.incoming import Incoming
+from pydeliver.receiver.pool import Task
+from pydeliver.receiver.session import Asked, Ended, Event, Inquired, Over, Session, Text
+from pydeliver.receiver.users import Account
+from pydeliver.receiver.wire import Order
+from pydeliver.status import Status, deferred, stored
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from pydeliver.receiver.server import Server
+    from pydeliver.receiver.session import Transaction
+
+AHEAD = 64 << 10  # bytes that a client may say before it is its turn
+LINGER = 1.0  # seconds for a client to hear the last word, which a reset would take away from it
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.session = Session(server.name, server.largest)
+        self.heard = time.monotonic()
+        self._transport: asyncio.Transport | None = None
+        self._peer = ""
+        self._accounts: list[Account] = []
+        self._incoming: Incoming | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._choked = False
+
+    # -- what asyncio calls -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        name = transport.get_extra_info("peername")
+        self._peer = f" ([{name[0]}])" if isinstance(name, tuple) else ""
+        if self.server.welcome(self):
+            self.session.greet()
+            self._write()
+        else:
+            self.dismiss(Status("4.3.2", "too many connections"))
+
+    def data_received(self, data: bytes) -> None:
+        if self.session.is_over:
+            return
+        self.heard = time.monotonic()
+        self.session.feed(data)
+        if self._task is None:
+            self._go_on()
+        self._mind_reading()
+
+    def pause_writing(self) -> None:
+        self._choked = True
+        self._mind_reading()
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._mind_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._task is None:
+            self._forget()
+        self.server.farewell(self)
+
+    # -- what the server calls ----------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message is on its way, so that nobody is hurt when it ends now."""
+        return self._task is None and self.session.transaction is None
+
+    def dismiss(self, why: Status) -> None:
+        """Say 421 and hang up, unless a delivery is under way."""
+        if self._task is None:
+            self.session.dismiss(why)
+            self._go_on()
+
+    # -- the conversation ---------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Take events until one has to be waited for."""
+        while self._task is None and (event := self.session.next()) is not None:
+            takes_time = self._handled(event)
+            if takes_time is not None:
+                self._task = asyncio.get_running_loop().create_task(self._waited(takes_time))
+        self._write()
+
+    def _handled(self, event: Event) -> Coroutine[None, None, None] | None:
+        """Do what can be done at once; what takes time is returned."""
+        if isinstance(event, Text):
+            incoming = self._incoming = self._incoming or Incoming()
+            return asyncio.to_thread(incoming.flush) if incoming.add(event.data) else None
+        if isinstance(event, Asked):
+            found = self.server.users.find_at_once(event.address)
+            if found is None:
+                return self._ask(event.address)
+            self._answer(found)
+            return None
+        if isinstance(event, Ended):
+            incoming, self._incoming = self._incoming or Incoming(), None
+            if not event.too_large:
+                return self._deliver(event.transaction, self._accounts, incoming)
+            incoming.close()
+            return None
+        if isinstance(event, Inquired):
+            self.session.tell(self.server.facts())
+            return None
+        assert isinstance(event, Over)
+        self._write()
+        if self._transport is not None:
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(LINGER, self._transport.close)
+        return None
+
+    async def _waited(self, takes_time: Coroutine[None, None, None]) -> None:
+        try:
+            await takes_time
+        except Exception as error:  # noqa: BLE001 - whatever it is, the mail must stay with the client
+            tell_syslog(f"internal error: {type(error).__name__}: {error}")
+        while self.session.waits:
+            self.session.reply(deferred("internal error"))
+        self._task = None
+        self.heard = time.monotonic()
+        if self._transport is None:
+            self._forget()
+            return
+        if self.server.stopping and self.is_idle:
+            self.session.dismiss(deferred("the server stops", "4.3.2"))
+        self._go_on()
+        self._mind_reading()
+
+    async def _ask(self, address: str) -> None:
+        self._answer(await self.server.users.find(address))
+
+    def _answer(self, found: Account | Status) -> None:
+        transaction = self.session.transaction
+        if isinstance(found, Account):
+            if transaction is not None and not transaction.recipients:
+                self._accounts = []
+            self._accounts.append(found)
+            found = stored()
+        self.session.reply(found)
+
+    async def _deliver(self, transaction: Transaction, accounts: list[Account], incoming: Incoming) -> None:
+        """Deliver to each recipient once, and reply in their order as soon as can be."""
+        if incoming.is_large:
+            await asyncio.to_thread(incoming.flush)
+        name = os.urandom(6).hex().upper()
+        tasks = {
+            address: self._task_for(transaction, address, account, name)
+            for address, account in zip(transaction.recipients, accounts, strict=True)
+        }
+        under_way = {address: asyncio.ensure_future(self.server.deliver(tasks[address], incoming)) for address in tasks}
+        try:
+            for address in transaction.recipients:
+                self.session.reply(await under_way[address])
+                self._write()
+        finally:
+            await asyncio.gather(*under_way.values(), return_exceptions=True)
+            incoming.close()
+
+    def _task_for(self, transaction: Transaction, address: str, account: Account, name: str) -> Task:
+        protocol = "UTF8LMTP" if transaction.utf8 else "LMTP"
+        date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
+        host = self.server.name
+        lines = trace(transaction.sender, address, self.session.peer + self._peer, host, protocol, name, date)
+        order = Order(account.user, account.home, transaction.sender, address, name, account.base)
+        return Task(account.system, order, lines)
+
+    # -- the wire -----------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        said = self.session.take()
+        if said and self._transport is not None:
+            self._transport.write(said)
+
+    def _mind_reading(self) -> None:
+        """Read on only while the client listens, and has not said too much ahead of its turn."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        ahead = self._task is not None and self.session.unread() > AHEAD
+        if self._choked or ahead:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _forget(self) -> None:
+        if self._incoming is not None:
+            self._incoming.close()
+            self._incoming = None
