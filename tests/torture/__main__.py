@@ -14,7 +14,19 @@ from tests.torture.agents import FORMATS
 from tests.torture.bench import bench
 from tests.torture.report import FAILED, HEADING, MISSED, UNPROVEN
 
-PARTS = ("cuts", "kills", "faults", "random_kills", "media", "writers", "names", "mutants", "doors")
+PARTS = (
+    "cuts",
+    "kills",
+    "faults",
+    "random_kills",
+    "media",
+    "writers",
+    "names",
+    "mutants",
+    "doors",
+    "replies",
+    "server_kills",
+)
 
 
 def main() -> int:

@@ -13,15 +13,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.installation import Home, Installation
+from tests.installation import AS_ROOT, Home, Installation
+from tests.lmtp import Client, served
 from tests.torture import boxes
 from tests.torture.boxes import Box, Finding, Maildir, Mbox
+from tests.torture.report import OURS
 
 FORMATS: Final = ("maildir", "mbox", "mixed", "programs")
+USER: Final = "robin@example.net"
+OWNER: Final = "mail"  # of virtual users' mail: a user that every Debian has
 TAKE: Final = "#!/bin/sh\ncat > ~/taken/tmp/$$ && exec mv ~/taken/tmp/$$ ~/taken/new/$$\n"
 PATIENCE: Final = 30  # seconds; what takes longer hangs
 SLEEP: Final = 1  # seconds that procmail and maildrop wait for a lock before they look again; theirs are 8 and 5
@@ -68,6 +73,8 @@ class Site:
     def place(self, agent: str, form: str, sync: str = "none", folder: Path | None = None) -> Place:
         """A fresh home, where an agent delivers into boxes of a format."""
         path = Path(tempfile.mkdtemp(prefix=f"{agent}-", dir=folder or self.folder))
+        if agent == "lmtp":
+            return Resident(self, agent, form, Home.make(path, OWNER if AS_ROOT else None), sync)
         return Place(self, agent, form, Home.make(path), sync)
 
 
@@ -161,6 +168,9 @@ class Place:
             **identity,
         )
 
+    def close(self) -> None:
+        """End what runs for this place."""
+
     def find(self) -> list[Finding]:
         return [box.find() for box in self.boxes]
 
@@ -182,6 +192,51 @@ class Place:
         if self.agent == "dovecot-lda" and self.form == "mbox":  # writes the next UID into the first message
             kept = all(found.tokens[boxes.OLD] == 1 for found in self.find())
         return kept and not any(found.fragments for found in self.find())
+
+
+@dataclass
+class Resident(Place):
+    """pydeliver behind its own server, which runs for this home alone until it is closed or must run otherwise."""
+
+    running: ExitStack = field(default_factory=ExitStack)
+    client: Client | None = None
+    behind: tuple[str, ...] = ()
+
+    def deliver(
+        self, message: bytes, *, strace: Sequence[str] = (), before: Sequence[str] = (), tries: int = 1, **more: str
+    ) -> Run:
+        """Deliver a message by LMTP to a server that was started behind `before`; a reply is an exit code here."""
+        assert not strace
+        assert not more
+        assert tries == 1
+        if self.client is None or tuple(before) != self.behind:
+            self.close()
+            self.serve(before)
+        assert self.client is not None
+        begun = time.monotonic()
+        try:
+            (reply,) = self.client.send(message, [USER])
+        except TimeoutError:
+            return Run(None, time.monotonic() - begun, b"")
+        code = {"2": 0, "4": 75, "5": 77}.get(reply[:1], 1)
+        return Run(code, time.monotonic() - begun, reply.encode())
+
+    def serve(self, before: Sequence[str]) -> None:
+        folder = Path(tempfile.mkdtemp(dir=self.site.folder))
+        folder.chmod(0o755)
+        users = folder / "users"
+        users.write_text(USER)
+        settings = (
+            f'server.user = "{self.home.path.owner()}"\nusers.kind = "virtual"\n'
+            f'users.home = "{self.home.path}"\nusers.file = "{users}"\n'
+        )
+        server = self.running.enter_context(served(self.site.installation, folder, settings, before=before))
+        self.client = self.running.enter_context(server.client())
+        self.behind = tuple(before)
+
+    def close(self) -> None:
+        self.running.close()
+        self.client = None
 
 
 def _pydeliver(place: Place) -> list[str]:
@@ -243,6 +298,7 @@ def _path(place: Place) -> str:
 SETUPS: Final[dict[str, Callable[[Place], list[str]]]] = {
     "careless": _careless,
     "pydeliver": _pydeliver,
+    "lmtp": _pydeliver,
     "procmail": _procmail,
     "maildrop": _maildrop,
     "fdm": _fdm,
@@ -255,4 +311,4 @@ def formats(agent: str, wanted: Iterable[str]) -> list[str]:
 
     "programs" is several boxes, a program that has to take the message first, and a memory of what came before.
     """
-    return [form for form in wanted if form in ("maildir", "mbox") or agent == "pydeliver"]
+    return [form for form in wanted if form in ("maildir", "mbox") or agent in OURS]

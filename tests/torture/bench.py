@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from tests.installation import AS_ROOT, install, public_folder
 from tests.torture.agents import FORMATS, RIVALS, Place, Site, formats
-from tests.torture.report import Row
+from tests.torture.report import OURS, Row
 
 Point = TypeVar("Point")
 JOBS = os.cpu_count() or 1
@@ -29,18 +29,21 @@ class Bench:
     site: Site
     full: bool = False
     seed: int = 0
-    agents: tuple[str, ...] = ("careless", "pydeliver", *RIVALS)
+    agents: tuple[str, ...] = ("careless", *OURS, *RIVALS)
     formats: tuple[str, ...] = FORMATS
 
-    def cases(self) -> Iterator[tuple[str, str]]:
-        """Agent by agent and format by format, the careless first: a harness that can't fail proves nothing."""
+    def cases(self, served: bool = False) -> Iterator[tuple[str, str]]:
+        """Agent by agent and format by format, the careless first: a harness that can't fail proves nothing.
+
+        Through our own server too, if `served`.
+        """
         for agent in self.agents:
-            if agent in ("careless", "pydeliver") or agent in self.site.programs:
+            if agent in ("careless", "pydeliver") or (agent == "lmtp" and served) or agent in self.site.programs:
                 for form in formats(agent, self.formats):
                     yield agent, form
 
     def goes_all_the_way(self, agent: str) -> bool:
-        return self.full and agent == "pydeliver"
+        return self.full and agent in OURS
 
     def size(self, agent: str, sample: int, full: int) -> int:
         return full if self.goes_all_the_way(agent) else sample

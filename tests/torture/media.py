@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from tests.torture.agents import Place
 from tests.torture.bench import Bench, missing, settle, unproven
@@ -24,25 +24,25 @@ NEW = "new"
 
 def run(bench: Bench) -> Iterator[Row]:
     why = missing("mount", "prlimit", root=True)
-    for agent, form in bench.cases():
+    for agent, form in bench.cases(served=True):
         yield unproven(PART, form, agent, why) if why else fill(bench, agent, form)
 
 
 def fill(bench: Bench, agent: str, form: str) -> Row:
     row = Row(PART, form, agent)
     for medium in MOUNTS:
-        place = bench.site.place(agent, form)
-        settle(place)
-        if not MOUNTS[medium]:
-            row.add(judge(place, medium, row), medium)
-        elif mount(place, MOUNTS[medium]):
-            try:
-                place.reset()
+        with closing(bench.site.place(agent, form)) as place:
+            settle(place)
+            if not MOUNTS[medium]:
                 row.add(judge(place, medium, row), medium)
-            finally:
-                subprocess.run(["umount", str(place.mail)], check=True)
-        else:
-            return unproven(PART, form, agent, "no file system can be mounted here")
+            elif mount(place, MOUNTS[medium]):
+                try:
+                    place.reset()
+                    row.add(judge(place, medium, row), medium)
+                finally:
+                    subprocess.run(["umount", str(place.mail)], check=True)
+            else:
+                return unproven(PART, form, agent, "no file system can be mounted here")
     return row
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 HELD, FAILED, CAUGHT, MISSED, UNPROVEN, MEASURED = "held", "FAILED", "caught", "MISSED", "unproven", "-"
+OURS = ("pydeliver", "lmtp")  # what must hold: started by a mail server, and through the server of our own
 EXAMPLES = 8
 
 
@@ -49,7 +50,7 @@ class Row:
             return UNPROVEN
         if self.agent.startswith("careless"):
             return CAUGHT if bad else MISSED
-        if self.agent == "pydeliver":
+        if self.agent in OURS:
             return FAILED if bad else HELD
         return MEASURED
 

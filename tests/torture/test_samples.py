@@ -14,7 +14,7 @@ from tests.installation import Installation
 from tests.torture import cuts, doors, faults, kills, media, mutants, names, random_kills, writers
 from tests.torture.agents import Site
 from tests.torture.bench import Bench
-from tests.torture.report import CAUGHT, HELD, MEASURED, UNPROVEN
+from tests.torture.report import CAUGHT, HELD, MEASURED, OURS, UNPROVEN
 
 PARTS = [cuts, kills, faults, random_kills, media]
 
@@ -23,7 +23,7 @@ PARTS = [cuts, kills, faults, random_kills, media]
 def bench(installation: Installation, public_folder: Path) -> Bench:
     folder = public_folder / "torture"
     folder.mkdir()
-    return Bench(Site(installation, folder), seed=1, agents=("careless", "pydeliver"))
+    return Bench(Site(installation, folder), seed=1, agents=("careless", *OURS))
 
 
 def hold(bench: Bench, part: ModuleType, form: str) -> None:
