@@ -34,14 +34,14 @@ class Site:
         self.users.write_text(USERS)
 
     @contextmanager
-    def served(self, more: str = "") -> Generator[Served]:
+    def served(self, more: str = "", port: int = 0) -> Generator[Served]:
         settings = (
             f'server.name = "mx.example.net"\nserver.user = "{self.owner}"\nusers.kind = "virtual"\n'
             f'users.home = "{self.mail}/{{domain}}/{{user}}"\n'
         )
         if "users." not in more:
             more += f'users.file = "{self.users}"\n'
-        with served(self.installation, self.folder, settings + more) as running:
+        with served(self.installation, self.folder, settings + more, port) as running:
             yield running
 
     def home(self, user: str) -> Path:

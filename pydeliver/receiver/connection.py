@@ -125,8 +125,12 @@ class Connection(asyncio.Protocol):
         assert isinstance(event, Over)
         self._write()
         if self._transport is not None:
-            self._transport.write_eof()
-            asyncio.get_running_loop().call_later(LINGER, self._transport.close)
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has not waited for it
+                self._transport.close()
+            else:
+                asyncio.get_running_loop().call_later(LINGER, self._transport.close)
         return None
 
     async def _waited(self, takes_time: Coroutine[None, None, None]) -> None:

@@ -35,9 +35,58 @@ class Task(Value):
     trace: bytes
 
 
-class Idle(Value):
-    channel: socket.socket
-    since: float
+class Hand:
+    """The server's end of one worker: an order goes out, a status comes back."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.idle_since = 0.0
+        self.is_gone = False
+        self._channel = channel
+        self._heard = b""
+        self._status: asyncio.Future[Status] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(channel, self._hear)
+
+    async def deliver(self, task: Task, incoming: Incoming) -> Status:
+        """What becomes of the task. Raises OSError, or wire.Closed where the worker is gone."""
+        status: asyncio.Future[Status] = self._loop.create_future()
+        self._status = status
+        data = wire.packed(task.order, task.trace + incoming.text)
+        if incoming.is_large:
+            fd = incoming.open()
+            try:
+                sent = socket.send_fds(self._channel, [data], [fd])
+            finally:
+                os.close(fd)
+        else:
+            sent = self._channel.send(data)
+        if sent < len(data):
+            await self._loop.sock_sendall(self._channel, data[sent:])
+        return await status
+
+    def close(self) -> None:
+        """Hang up; a worker ends when it is done."""
+        if not self.is_gone:
+            self.is_gone = True
+            self._loop.remove_reader(self._channel)
+            self._channel.close()
+        if self._status is not None and not self._status.done():
+            self._status.set_exception(wire.Closed())
+
+    def _hear(self) -> None:
+        try:
+            piece = self._channel.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        self._heard += piece
+        said = wire.status_from(self._heard)
+        if not piece or self._status is None or self._status.done():  # gone, or it speaks out of its turn
+            self.close()
+        elif said is not None:
+            self._heard = b""
+            self._status.set_result(said)
 
 
 class Pool:
@@ -46,7 +95,7 @@ class Pool:
         self.most = most
         self.busy = 0
         self.started = 0
-        self._idle: dict[str, list[Idle]] = {}
+        self._idle: dict[str, list[Hand]] = {}
         self._of_user: Counter[str] = Counter()
         self._queue: list[tuple[str, asyncio.Future[bool]]] = []
         self._asking = asyncio.Lock()
@@ -70,12 +119,12 @@ class Pool:
     def expire(self, age: float = KEPT_SECONDS) -> None:
         """Let go of the workers that had nothing to do for so many seconds, and of the oldest beyond KEPT_WORKERS."""
         now = time.monotonic()
-        every = sorted([one.since for workers in self._idle.values() for one in workers], reverse=True)
+        every = sorted([one.idle_since for workers in self._idle.values() for one in workers], reverse=True)
         limit = max(now - age, every[KEPT_WORKERS] if len(every) > KEPT_WORKERS else now - age)
         for account, workers in list(self._idle.items()):
-            for one in [one for one in workers if one.since <= limit]:
+            for one in [one for one in workers if one.idle_since <= limit or one.is_gone]:
                 workers.remove(one)
-                one.channel.close()
+                one.close()
             if not workers:
                 del self._idle[account]
 
@@ -118,30 +167,26 @@ class Pool:
         self._of_user[user] += 1
 
     async def _delivered(self, task: Task, incoming: Incoming) -> Status:
-        channel = self._taken(task.account) or await self._new(task.account)
+        hand = self._taken(task.account) or await self._new(task.account)
         try:
-            status = await _ordered(channel, task, incoming)
+            status = await hand.deliver(task, incoming)
         except BaseException:
-            channel.close()
+            hand.close()
             raise
-        self._idle.setdefault(task.account, []).append(Idle(channel, time.monotonic()))
+        hand.idle_since = time.monotonic()
+        self._idle.setdefault(task.account, []).append(hand)
         return status
 
-    def _taken(self, account: str) -> socket.socket | None:
-        """The worker that had work last, if it is still alive."""
+    def _taken(self, account: str) -> Hand | None:
+        """The worker that had work last, of those that are still alive."""
         workers = self._idle.get(account, [])
         while workers:
-            channel = workers.pop().channel
-            try:
-                channel.recv(1, socket.MSG_PEEK)
-            except BlockingIOError:  # nothing to be heard: it waits for an order
-                return channel
-            except OSError:
-                pass
-            channel.close()
+            hand = workers.pop()
+            if not hand.is_gone:
+                return hand
         return None
 
-    async def _new(self, account: str) -> socket.socket:
+    async def _new(self, account: str) -> Hand:
         """Ask the zygote for a worker. Raises OSError."""
         loop = asyncio.get_running_loop()
         async with self._asking:
@@ -159,30 +204,9 @@ class Pool:
         self.started += 1
         channel = socket.socket(fileno=files[0])
         channel.setblocking(False)
-        return channel
+        return Hand(channel)
 
 
 def _set(future: asyncio.Future[bool]) -> None:
     if not future.done():
         future.set_result(True)
-
-
-async def _ordered(channel: socket.socket, task: Task, incoming: Incoming) -> Status:
-    loop = asyncio.get_running_loop()
-    data = wire.packed(task.order, task.trace + incoming.text)
-    if incoming.is_large:
-        fd = incoming.open()
-        try:
-            sent = socket.send_fds(channel, [data], [fd])
-        finally:
-            os.close(fd)
-        data = data[sent:]
-    if data:
-        await loop.sock_sendall(channel, data)
-    heard = b""
-    while (status := wire.status_from(heard)) is None:
-        piece = await loop.sock_recv(channel, 4096)
-        if not piece:
-            raise wire.Closed
-        heard += piece
-    return status

@@ -128,6 +128,17 @@ def test_no_rules_keep_another_user_waiting(site: Site) -> None:
             assert client.send(MESSAGE, ["robin@example.net"]) == ["250 2.0.0 delivered"]
 
 
+def test_who_does_not_wait_for_the_last_word_is_no_error(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    with site.served('policy = "hosted"\n', port) as running:
+        for _ in range(50):
+            with Client(port) as client:
+                assert client.greet().send(MESSAGE, ["robin@example.net"]) == ["250 2.0.0 delivered"]
+                client.socket.sendall(b"QUIT\r\n")
+        assert running.stop() == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_sigterm_lets_what_is_under_way_end(site: Site) -> None:
     site.rules("kim@example.net", 'pipe shell "cat > /dev/null; sleep 2"\n')
     with site.served() as running, running.client() as busy, running.client() as idle:
