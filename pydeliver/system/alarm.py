@@ -8,6 +8,8 @@ signal-safety(7). `_signal` is what `signal` wraps, without the cost of `enum`.
 from __future__ import annotations
 
 import _thread
+import os
+import time
 
 from pydeliver.status import Status, deferred
 
@@ -56,11 +58,14 @@ def guard(seconds: int) -> None:
 
     A signal that was ignored at the start stays ignored, as nohup(1) means it; the time limit does not.
     """
-    for number in _NAMES:
-        if number == _signal.SIGALRM or _signal.getsignal(number) != _signal.SIG_IGN:
-            _signal.signal(number, _interrupt)
-    for number in _DEAF_TO:
-        _signal.signal(number, _signal.SIG_IGN)
+    if _signal.getsignal(_signal.SIGALRM) is not _interrupt:
+        for number in _NAMES:
+            if number == _signal.SIGALRM or _signal.getsignal(number) != _signal.SIG_IGN:
+                _signal.signal(number, _interrupt)
+        for number in _DEAF_TO:
+            _signal.signal(number, _signal.SIG_IGN)
+    with _turn:
+        _watched.clear()  # what an exception may have left behind is not of this message
     release()  # a blocked mask is inherited across execve(2)
     _signal.alarm(seconds)
 
@@ -90,21 +95,52 @@ def watched(do: Callable[[], Done], give_up: Callable[[], object]) -> Done:
     left = _signal.getitimer(_signal.ITIMER_REAL)[0]
     if not left:
         return do()
-    ended, last_word = _thread.allocate_lock(), _thread.allocate_lock()
-
-    def watch() -> None:
-        if not ended.acquire(timeout=left + GRACE) and last_word.acquire(blocking=False):
-            give_up()
-
-    ended.acquire()
     try:
-        hold()  # the thread is to take no signal: Python would raise it here, also while it is held off here
-        _thread.start_new_thread(watch, ())
-        release()
+        _watch_until(time.monotonic() + left + GRACE, give_up)
         return do()
     finally:
-        last_word.acquire()  # for ever, where the thread has it
-        ended.release()
+        with _turn:  # for ever, where the other thread has the last word
+            _watched.clear()
+
+
+_turn = _thread.allocate_lock()
+_watched: list[tuple[float, Callable[[], object]]] = []  # what must be over by when: one thing, or nothing
+_awake_at: list[float] = []  # when threads will look
+os.register_at_fork(after_in_child=_awake_at.clear)  # which has none of them
+
+
+def _watch_until(due: float, give_up: Callable[[], object]) -> None:
+    """Have a thread look at `due`. One that looks before it will do: it stays, so that a process that delivers much
+
+    does not start one for each message.
+    """
+    with _turn:
+        _watched.append((due, give_up))
+        if any([moment <= due for moment in _awake_at]):
+            return
+        _awake_at.append(due)
+    hold()  # the thread is to take no signal: Python would raise it here, also while it is held off here
+    try:
+        _thread.start_new_thread(_watch, (due,))
+    except RuntimeError:  # no more threads
+        _awake_at.remove(due)
+        raise
+    finally:
+        release()
+
+
+def _watch(moment: float) -> None:
+    """Look at `moment`, and then as long as there is something to look at."""
+    while True:
+        time.sleep(max(0.0, moment - time.monotonic()))
+        with _turn:
+            _awake_at.remove(moment)
+            if not _watched:
+                return
+            moment, give_up = _watched[0]
+            if moment <= time.monotonic():
+                give_up()
+            _awake_at.append(moment)
 
 
 def within(seconds: float, do: Callable[[], Done]) -> Done:

@@ -215,3 +215,54 @@ def test_without_a_limit_nobody_watches() -> None:
         return 7 + alarm.watched(_thread._count, lambda: os._exit(42)) - before
 
     assert exit_code(work) == 7
+
+
+def test_one_thread_watches_over_what_a_process_does_one_after_the_other() -> None:
+    def work() -> int:
+        for _ in range(50):
+            alarm.guard(300)
+            alarm.watched(lambda: None, lambda: os._exit(3))
+        return len(os.listdir("/proc/self/task"))
+
+    assert exit_code(work) == 2
+
+
+def test_a_process_has_its_own_thread_that_watches() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        alarm.watched(lambda: None, lambda: os._exit(3))
+        return exit_code(watched_by)
+
+    def watched_by() -> int:
+        alarm.guard(300)
+        alarm.watched(lambda: None, lambda: os._exit(3))
+        return len(os.listdir("/proc/self/task"))
+
+    assert exit_code(work) == 2
+
+
+def test_what_has_less_time_than_what_came_before_is_watched_too() -> None:
+    def work() -> int:
+        alarm.guard(300)
+        alarm.watched(lambda: None, lambda: os._exit(3))
+        alarm.guard(300)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # as while a search lets no handler run
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        alarm.watched(pause_until_signal, lambda: os._exit(42))
+        return 2
+
+    assert exit_code(work) == 42
+
+
+def test_what_ended_in_time_is_not_given_up_later() -> None:
+    def work() -> int:
+        for _ in range(3):
+            alarm.guard(300)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            alarm.watched(lambda: None, lambda: os._exit(3))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            while len(os.listdir("/proc/self/task")) > 1:  # until the thread has looked, and gone
+                time.sleep(0.01)
+        return 42
+
+    assert exit_code(work) == 42
