@@ -352,7 +352,7 @@ def deliver(request: Request) -> Status:
 
 def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     home = request.home
-    plan = load_plan(home, request.site, request.at_hand)
+    plan = load_plan(home, request.site, request.at_hand, request.now)
     if isinstance(plan, Status):
         return Outcome(plan)
     account.plan = plan

@@ -25,7 +25,7 @@ from pydeliver.agent.build import (
     user_part,
 )
 from pydeliver.agent.policy import site_refusal
-from pydeliver.agent.rules import Shelf
+from pydeliver.agent.rules import SETTLED, Shelf
 from pydeliver.language.load import Part
 from pydeliver.language.mistakes import described
 from pydeliver.memory import NAMES, SITE_NAMES, tell_syslog
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from pydeliver.agent.rules import Home, Side, Site
 
-SETTLED = 2.0  # a rule file younger than so many seconds may still be being written
 PATIENCE = 10.0  # for how long a delivery waits for it
 BEING_WRITTEN = "the rules are being written"
 

@@ -15,7 +15,7 @@ from pydeliver.memory import State
 from pydeliver.plan import Plan
 from pydeliver.status import Status, Value, deferred
 from pydeliver.system.disk import Distrust as Distrust
-from pydeliver.system.disk import Trusted, read_trusted
+from pydeliver.system.disk import Trusted, are_as_marked, read_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from pydeliver.system.disk import Mark
+
 CACHE_LIMIT = 64 << 20
+SETTLED = 2.0  # seconds; a file that is younger may still be being written, and its time tell nothing
 AT_HAND = 256  # plans that a process keeps which delivers for many users
 
 
@@ -108,6 +111,7 @@ class Shelf:
     def __init__(self, home: Home) -> None:
         self.user, self.site = Side(home), Side(home)
         self.sources: dict[str, bytes] = {}
+        self.marks: list[Mark] = []
         self.contents: dict[bytes, bytes] = {}
         self.globs: dict[str, tuple[str, ...]] = {}
 
@@ -122,7 +126,7 @@ class Shelf:
 
     def take(self, path: str, side: Side) -> Trusted | Distrust:
         """Read one file and note its digest; the empty digest stands for a file that is not there."""
-        found = read_trusted(path, uid=side.uid, home=side.home)
+        found = read_trusted(path, uid=side.uid, home=side.home, marks=self.marks)
         if isinstance(found, Trusted):
             self.put(path, found.data, side)
             side.youngest = max(side.youngest, found.mtime_ns / 1e9)
@@ -168,58 +172,72 @@ class Site(Value):
     required: bool = False
 
 
+class Kept(Value):
+    """A plan, and the marks of its cache file; if `fresh`, of all its sources too, by which it stays so."""
+
+    plan: Plan
+    marks: tuple[Mark, ...]
+    fresh: bool = False
+
+
 class AtHand:
-    """Cached plans that a process has read which delivers for long: none is read twice while its file is the same.
+    """Plans that a process has read which delivers for long: none is read twice while its files are the same.
 
     `made` is what was made of a plan, by the same path; who makes something of plans keeps it there.
     """
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[Plan, Any]] = {}
-        self._read: dict[str, tuple[object, Plan]] = {}
+        self._kept: dict[str, Kept] = {}
 
-    def cached(self, path: str, home: Home) -> Plan | None:
-        """The plan in the cache file `path`, whatever its sources are like by now."""
-        identity = _identity(path)
-        found = self._read.get(path)
-        if found is not None and found[0] == identity:
-            return found[1]
-        plan = _cached(path, home)
-        if plan is not None:
-            if len(self._read) >= AT_HAND:
-                self._read.clear()
-                self.made.clear()
-            self._read[path] = (identity, plan)
-        return plan
+    def recall(self, path: str) -> Kept | None:
+        """The plan in the cache file `path`, if what it goes by is as it was."""
+        kept = self._kept.get(path)
+        return kept if kept is not None and are_as_marked(kept.marks) else None
+
+    def keep(self, path: str, kept: Kept) -> None:
+        if len(self._kept) >= AT_HAND:
+            self._kept.clear()
+            self.made.clear()
+        self._kept[path] = kept
 
 
-def _identity(path: str) -> object:
-    """What is another for another file, and for one that was written to."""
-    try:
-        entry = os.lstat(path)
-    except OSError:
-        return None
-    return entry.st_dev, entry.st_ino, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_size
-
-
-def load_plan(home: Home, site: Site, at_hand: AtHand | None = None) -> Plan | Status:
+def load_plan(home: Home, site: Site, at_hand: AtHand | None = None, now: float = 0.0) -> Plan | Status:
     """The plan for a delivery: the cached one if every source is as it was, else a new one.
 
     Rules that are broken, unreadable or not to be trusted give a status that asks for another try: nothing is
     sorted by half a file.
     """
     path = cache_path(home, site)
-    plan = _cached(path, home) if at_hand is None else at_hand.cached(path, home)
-    if plan is not None and _is_fresh(plan, home, site):
-        return plan
+    kept = (at_hand.recall(path) if at_hand is not None else None) or _cached(path, home)
+    if kept is not None and kept.fresh:
+        return kept.plan
+    shelf = Shelf(home)
+    if kept is not None and _is_fresh(kept.plan, home, site, shelf):
+        if at_hand is not None:
+            if _stays_by_marks(kept.plan, shelf, now):
+                kept = Kept(kept.plan, tuple(dict.fromkeys([*kept.marks, *shelf.marks])), True)
+            at_hand.keep(path, kept)
+        return kept.plan
     from pydeliver.agent.renew import renew_plan
 
     return renew_plan(home, site, path)
 
 
-def _cached(path: str, home: Home) -> Plan | None:
-    found = read_trusted(path, uid=home.uid, home=home.path, limit=CACHE_LIMIT)
-    return plans.decode(found.data) if isinstance(found, Trusted) else None
+def _stays_by_marks(plan: Plan, shelf: Shelf, now: float) -> bool:
+    """Whether a plan is fresh as long as all marks hold. Not where a file may yet come, or where one was written just
+
+    now: that it is written to once more in the same instant would not show.
+    """
+    youngest = max(shelf.user.youngest, shelf.site.youngest)
+    return all(shelf.sources.values()) and not plan.globs and youngest < now - SETTLED
+
+
+def _cached(path: str, home: Home) -> Kept | None:
+    marks: list[Mark] = []
+    found = read_trusted(path, uid=home.uid, home=home.path, limit=CACHE_LIMIT, marks=marks)
+    plan = plans.decode(found.data) if isinstance(found, Trusted) else None
+    return Kept(plan, tuple(marks)) if plan is not None else None
 
 
 def cache_path(home: Home, site: Site) -> str:
@@ -227,10 +245,9 @@ def cache_path(home: Home, site: Site) -> str:
     return f"{home.cache}/{plans.content_digest(key)[:16].hex()}.plan"
 
 
-def _is_fresh(plan: Plan, home: Home, site: Site) -> bool:
+def _is_fresh(plan: Plan, home: Home, site: Site, shelf: Shelf) -> bool:
     if [path for path, _ in plan.sources[:2]] != [site.settings, site.rules]:
         return False
-    shelf = Shelf(home)
     shelf.settings(site.settings)
     if shelf.sources.get(site.settings) != plan.sources[0][1]:
         return False

@@ -58,13 +58,25 @@ NAME_BYTES = bytes([byte for byte in range(33, 127) if byte != 0x3A])
 class Message:
     """Lazy views of one message; `size` is its number of bytes."""
 
-    __slots__ = ("_addresses", "_attachments", "_head", "_limits", "_parts", "_places", "_source", "_texts", "size")
+    __slots__ = (
+        "_addresses",
+        "_attachments",
+        "_head",
+        "_limits",
+        "_named",
+        "_parts",
+        "_places",
+        "_source",
+        "_texts",
+        "size",
+    )
 
     def __init__(self, source: Source) -> None:
         self.size = source.size
         self._source = source
         self._head: bytes | None = None
         self._places: list[Place] | None = None
+        self._named: dict[bytes, list[Place]] = {}  # the same by name
         self._texts: dict[str, tuple[str, ...]] = {}
         self._addresses: dict[str, tuple[address.Address, ...]] = {}
         self._parts: tuple[Part, ...] | None = None
@@ -116,7 +128,8 @@ class Message:
         """What stands after the colon in each field of that name, in order: as received, still folded."""
         key = name.lower().encode("utf-8", "replace")
         head = self.head
-        return tuple([self._cut(head[colon + 1 : end]) for _, colon, end, field in self._fields() if field == key])
+        self._fields()
+        return tuple([self._cut(head[colon + 1 : end]) for _, colon, end, _ in self._named.get(key, ())])
 
     def _fields(self) -> list[Place]:
         if self._places is None:
@@ -124,6 +137,8 @@ class Message:
             if len(self._places) > FIELDS:
                 del self._places[FIELDS:]
                 self.note(f"header fields: {FIELDS:,}")
+            for place in self._places:
+                self._named.setdefault(place[3], []).append(place)
         return self._places
 
     def _cut(self, value: bytes) -> bytes:

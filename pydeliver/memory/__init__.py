@@ -118,7 +118,8 @@ class State(Value):
 
 def tell_syslog(line: str) -> None:
     """One line under mail.info, without control characters (log injection)."""
-    shown = "".join([c if " " <= c <= "~" else "?" for c in line])
+    clean = line.isascii() and line.isprintable()
+    shown = line if clean else "".join([c if " " <= c <= "~" else "?" for c in line])
     syslog.openlog("pydeliver", syslog.LOG_PID, syslog.LOG_MAIL)
     syslog.syslog(syslog.LOG_INFO, shown)
 

@@ -18,6 +18,12 @@ from pydeliver.status import Status, Value, deferred
 RULE_FILE_LIMIT = 1 << 20
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Mark = tuple[str, tuple[int, ...]]  # a place, and what lstat(2) said of it
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -57,17 +63,19 @@ class Distrust(Value):
     repair: str = ""
 
 
-def read_trusted(path: str, *, uid: int, home: str, limit: int = RULE_FILE_LIMIT) -> Trusted | Distrust:
+def read_trusted(
+    path: str, *, uid: int, home: str, limit: int = RULE_FILE_LIMIT, marks: list[Mark] | None = None
+) -> Trusted | Distrust:
     """Read the file at the absolute `path` if nobody but user `uid` and root can have put it there or changed it.
 
     File and directories must belong to the user or root, and be writable by neither everyone nor a group, unless it
     is the user's private one. One like /tmp, root's and sticky, may hold such a directory, but not the file itself.
     Directories are judged up to and including `home`, or to the root for a path outside it. A link is followed if its
     owner is the user or root and the way to its target holds to the same rule. The way is judged before the file is
-    opened; after that only the judged can change it.
+    opened; after that only the judged can change it. What the judgement went by is added to `marks`.
     """
     try:
-        way = _judge_way(path, uid, home)
+        way = _judge_way(path, uid, home, [] if marks is None else marks)
         if isinstance(way, Distrust):
             return way
         place, entry = way
@@ -89,7 +97,23 @@ def _whose(path: str) -> str:
         return "u"
 
 
-def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | Distrust:
+def are_as_marked(marks: Sequence[Mark]) -> bool:
+    """Whether nothing has changed by which files were read and judged: then both would come out the same."""
+    try:
+        return all([_mark(os.lstat(path)) == mark for path, mark in marks])
+    except OSError:
+        return False
+
+
+def _mark(entry: os.stat_result) -> tuple[int, ...]:
+    """What is another where another judgement could be; of a file or link also where its content is another."""
+    judged = (entry.st_mode, entry.st_uid, entry.st_gid, entry.st_dev, entry.st_ino)
+    if stat.S_ISDIR(entry.st_mode):
+        return judged
+    return (*judged, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns)
+
+
+def _judge_way(path: str, uid: int, home: str, marks: list[Mark]) -> tuple[str, os.stat_result] | Distrust:
     """Walk to `path` name by name, as the kernel does, judging each directory and link that is passed.
 
     Returns the place without links, and what lstat(2) said of it.
@@ -97,7 +121,9 @@ def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | D
     home = home.rstrip("/") or "/"
     anchor = os.path.realpath(home)
     here, pending = _start(path, home, anchor)
-    problem = _judge_directory(here, os.stat(here), uid)
+    entry = os.stat(here)
+    marks.append((f"{home if here == anchor else here}/.", _mark(entry)))  # also where a link leads there
+    problem = _judge_directory(here, entry, uid)
     links, own = 0, len(pending)  # so many of the names are `path`'s own, the others come from links
     shared: Distrust | None = None  # said of a directory like /tmp, until what is in it turns out to be a directory
     while problem is None:
@@ -109,6 +135,7 @@ def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | D
             if len(pending) < own:
                 raise
             return Distrust(place, "unreadable", f"{path} leads by a link to {place}, which does not exist")
+        marks.append((place, _mark(entry)))
         own = min(own, len(pending))
         if shared is not None and (name in (".", "..") or not stat.S_ISDIR(entry.st_mode)):
             return shared
@@ -121,7 +148,8 @@ def _judge_way(path: str, uid: int, home: str) -> tuple[str, os.stat_result] | D
             target = os.readlink(place)
             if target.startswith("/"):
                 here, names = _start(target, home, anchor)
-                problem = problem or _judge_directory(here, os.stat(here), uid)
+                marks.append((f"{here}/.", _mark(entry := os.stat(here))))
+                problem = problem or _judge_directory(here, entry, uid)
             else:
                 names = _names(target)
             pending += names
