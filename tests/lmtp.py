@@ -22,9 +22,9 @@ GREETING = b"LHLO client.example.net\r\n"
 class Client:
     """One connection. `say` gives the replies to what is said: one for each number of them that is expected."""
 
-    def __init__(self, place: Path | int) -> None:
+    def __init__(self, place: Path | int, patience: float = PATIENCE) -> None:
         self.socket = socket.socket(socket.AF_UNIX if isinstance(place, Path) else socket.AF_INET)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(patience)
         self.socket.connect(str(place) if isinstance(place, Path) else ("127.0.0.1", place))
         self._heard = b""
 

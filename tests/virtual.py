@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,14 +34,14 @@ class Site:
         self.users.write_text(USERS)
 
     @contextmanager
-    def served(self, more: str = "", port: int = 0) -> Generator[Served]:
+    def served(self, more: str = "", port: int = 0, before: Sequence[str] = ()) -> Generator[Served]:
         settings = (
             f'server.name = "mx.example.net"\nserver.user = "{self.owner}"\nusers.kind = "virtual"\n'
             f'users.home = "{self.mail}/{{domain}}/{{user}}"\n'
         )
         if "users." not in more:
             more += f'users.file = "{self.users}"\n'
-        with served(self.installation, self.folder, settings + more, port) as running:
+        with served(self.installation, self.folder, settings + more, port, before) as running:
             yield running
 
     def home(self, user: str) -> Path:

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from pydeliver.receiver.session import Transaction
 
 AHEAD = 64 << 10  # bytes that a client may say before it is its turn
+# What a client says goes through one place, whoever he is: new room each time would scatter what is in memory.
+_HEARD = memoryview(bytearray(64 << 10))
 LINGER = 1.0  # seconds for a client to hear the last word, which a reset would take away from it
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: Server) -> None:
         self.server = server
         self.session = Session(server.name, server.largest)
@@ -56,11 +58,14 @@ class Connection(asyncio.Protocol):
         else:
             self.dismiss(Status("4.3.2", "too many connections"))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _HEARD
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self.session.is_over:
             return
         self.heard = time.monotonic()
-        self.session.feed(data)
+        self.session.feed(bytes(_HEARD[:nbytes]))
         if self._task is None:
             self._go_on()
         self._mind_reading()

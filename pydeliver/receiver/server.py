@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import time
@@ -17,7 +18,7 @@ from collections import Counter
 
 from pydeliver.memory import tell_syslog
 from pydeliver.receiver.connection import Connection
-from pydeliver.receiver.pool import Pool
+from pydeliver.receiver.pool import KEPT_WORKERS, Pool
 from pydeliver.status import Status, Value, deferred
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pydeliver.receiver.users import Directory
     from pydeliver.receiver.zygote import Zygote
 
+SPARE_DESCRIPTORS = 100  # for what listens, logs, databases
 BACKLOG = 1024  # clients that the kernel keeps waiting for a moment
 SILENCE = 300.0  # seconds until a client that says nothing is sent away; RFC 5321 4.5.3.2.7
 TICK = 5.0  # seconds between two looks at who is silent and which workers are idle
@@ -103,6 +105,7 @@ class Server:
     async def run(self, sockets: Sequence[socket.socket], reload: Callable[[], tuple[Site, Directory] | None]) -> None:
         """Serve on these listening sockets until SIGTERM or SIGINT, and end when all is answered."""
         loop = asyncio.get_running_loop()
+        allow_descriptors(self.site.connections)
         for one in sockets:
             how: Any = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
             self._listeners.append(await how(lambda: Connection(self), sock=one, backlog=BACKLOG))
@@ -141,6 +144,7 @@ class Server:
         if found is not None:
             self.site, self.users = found
             self.pool.most = self.site.workers
+            allow_descriptors(self.site.connections)
         notify("READY=1")
 
     async def _tick(self) -> None:
@@ -150,6 +154,15 @@ class Server:
             silent = time.monotonic() - SILENCE
             for connection in [one for one in self._connections if one.heard < silent]:
                 connection.dismiss(Status("4.4.2", "nothing was heard for too long"))
+
+
+def allow_descriptors(clients: int) -> None:
+    """Take as much of the limit as is needed: for each client a socket and a file, for each worker a channel."""
+    wanted = 2 * clients + KEPT_WORKERS + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def listening(address: str, mode: int, gid: int) -> socket.socket:

@@ -15,6 +15,7 @@ from pydeliver.status import Status, Value, deferred
 LENGTHS = struct.Struct("!II")  # of the JSON, of the text
 ORDER_LIMIT = 64 << 10  # bytes of JSON
 TEXT_LIMIT = 1 << 20  # bytes of text; what is longer comes as a file
+AT_FIRST = 64 << 10  # bytes to take at once: room for more would be got from the kernel, and given back, each time
 STATUS_LIMIT = 16 << 10
 
 
@@ -45,7 +46,7 @@ def packed(order: Order, text: bytes) -> bytes:
 def receive(channel: socket.socket) -> tuple[Order, bytes, int] | None:
     """The next order, what the message begins with, and the file with the rest of it or -1; None at the end."""
     try:
-        begun, files, _, _ = socket.recv_fds(channel, TEXT_LIMIT, 1)
+        begun, files, _, _ = socket.recv_fds(channel, AT_FIRST, 1)
     except OSError as error:
         raise Closed from error
     if not begun:

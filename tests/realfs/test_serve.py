@@ -139,6 +139,12 @@ def test_who_does_not_wait_for_the_last_word_is_no_error(site: Site, capfd: pyte
     assert capfd.readouterr().err == ""
 
 
+def test_there_may_be_more_clients_than_descriptors_are_usual(site: Site) -> None:
+    with site.served(before=["prlimit", "--nofile=64:4096"]) as running, ExitStack() as stack:
+        clients = [stack.enter_context(running.client()) for _ in range(100)]
+        assert clients[-1].send(MESSAGE, ["robin@example.net"]) == ["250 2.0.0 delivered"]
+
+
 def test_sigterm_lets_what_is_under_way_end(site: Site) -> None:
     site.rules("kim@example.net", 'pipe shell "cat > /dev/null; sleep 2"\n')
     with site.served() as running, running.client() as busy, running.client() as idle:
