@@ -26,6 +26,9 @@ PARTS = (
     "doors",
     "replies",
     "server_kills",
+    "sessions",
+    "crowds",
+    "soak",
 )
 
 

@@ -1,9 +1,10 @@
-"""One message, three ways in: a rehearsal, a delivery as the user, a delivery as root for him (G35, G43).
+"""One message, four ways in: a rehearsal, a delivery as the user, one as root for him, one by LMTP (G35, G43).
 
 A rehearsal says what a delivery then does and leaves no trace of itself: not a file changed, not a program run, not a
-connection made. The two deliveries store the same bytes in the same places and answer the same. Rule files are made
-by chance, messages are drawn from the corpora. The careless rehearsal delivers, and the careless root lies about the
-sender: both must be caught.
+connection made. The deliveries store the same bytes in the same places and answer the same. Rule files are made by
+chance, messages are drawn from the corpora, and have on top what the server writes there; only the name of the
+transaction and the date in that may differ. The careless rehearsal delivers, and the careless root and the careless
+client lie about the sender: all must be caught.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
+from pydeliver.mail.trace import trace
 from tests import corpora
 from tests.installation import Home, Installation, new_user
+from tests.lmtp import Served, served
 from tests.rules import write_rested
 from tests.torture.bench import JOBS, Bench, missing, unproven
 from tests.torture.report import Row
@@ -37,11 +42,12 @@ ALL_MESSAGES = 1000
 AT_ONCE = 100
 WORKERS = 2 * JOBS  # deliveries wait for the disk
 SENDERS = ("jo@example.org", "", "debian-user-bounces@lists.debian.org")
-RECIPIENT = "robin+shop@example.net"
 SITE = "settings.toml"
 LIAR = "mallory@example.com"
 CAUGHT_BY = 'log "{envelope.from}"\nset header "X-From" = "{envelope.from}"\n'
 FROM_LINE = re.compile(rb"\AFrom [^\n]*\n")
+CLIENT, HOST = "client.example.net", "mx.example.net"
+TRACED = re.compile(rb"(LMTP id )[0-9A-F]{12}(\n.*; ).*")  # where one transaction differs from another
 ANSWERS = {"reject": 77, "defer": 75}
 TOLD = ("decision", "rule", "line", "log", "notes")  # what a rehearsal and the log of a delivery both say
 # What would change something, run something or talk to somebody.
@@ -64,6 +70,10 @@ class Visitor:
     home: Home
     name: str
 
+    @property
+    def recipient(self) -> str:
+        return f"robin+shop@{self.name}.example.net"
+
     def reset(self) -> None:
         """Forget all mail, and what deliveries remembered. Compiled rules stay."""
         for name in ("Mail", "box", ".local"):
@@ -74,7 +84,7 @@ class Visitor:
 
     def options(self, sender: str) -> list[str]:
         """What every door is told."""
-        return ["--config", str(self.home.path / SITE), "-f", sender, "-r", RECIPIENT]
+        return ["--config", str(self.home.path / SITE), "-f", sender, "-r", self.recipient]
 
     def deliver(self, message: bytes, sender: str, as_root: bool) -> tuple[object, dict[str, object]]:
         """What a delivery leaves behind and answers, and its line in the log."""
@@ -87,6 +97,13 @@ class Visitor:
         (line,) = log.read_text().splitlines() if log.exists() else ["{}"]
         return (done.returncode, done.stderr, self.stored()), json.loads(line)
 
+    def deliver_by_lmtp(self, running: Served, message: bytes, sender: str) -> tuple[object, int]:
+        """What a delivery by the server leaves behind, and its answer as an exit code."""
+        self.reset()
+        with running.client() as client:
+            (reply,) = client.send(message, [self.recipient], sender)
+        return self.stored(), {"2": 0, "4": 75, "5": 77}[reply[0]]
+
     def stored(self) -> Counter[tuple[str, bytes]]:
         """Every file of mail, without what its unique name and an mbox's From_ line say of when it came."""
         found: Counter[tuple[str, bytes]] = Counter()
@@ -94,7 +111,7 @@ class Visitor:
             if path.is_file() and not path.is_symlink():
                 unique = path.parent.name in ("new", "cur", "tmp")
                 name = path.parent / path.name.partition(":")[2] if unique else path
-                found[str(name), FROM_LINE.sub(b"", path.read_bytes())] += 1
+                found[str(name), TRACED.sub(rb"\1\2", FROM_LINE.sub(b"", path.read_bytes()), count=1)] += 1
         return found
 
     def rehearse(self, files: list[Path], sender: str, careless: bool) -> tuple[list[dict[str, object]], list[str]]:
@@ -142,10 +159,11 @@ def run(bench: Bench) -> Iterator[Row]:
 
 
 def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
-    rehearsals, deliveries = Row(PART, "rehearsal and delivery", agent), Row(PART, "as user and as root", agent)
+    rehearsals, deliveries = Row(PART, "rehearsal and delivery", agent), Row(PART, "user, root and LMTP", agent)
     drawn = bench.chance(PART).sample(paths, ALL_MESSAGES)
     with ExitStack() as stack:
         free: queue.Queue[Visitor] = queue.Queue()
+        visitors = []
         for number in range(WORKERS):
             name = stack.enter_context(new_user(f"visitor{os.getpid()}{number}"))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.site.folder)))
@@ -153,12 +171,14 @@ def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
             home = Home.make(folder / "home", name)
             home.own(write_rested(home.path / SITE, 'sendmail = "/bin/true"\n'))  # takes whatever is sent
             subprocess.run(["usermod", "--home", home.path, name], check=True)
-            free.put(Visitor(bench.site.installation, home, name))
+            visitors.append(Visitor(bench.site.installation, home, name))
+            free.put(visitors[-1])
+        running = stack.enter_context(serving(bench, visitors))
 
         def play(task: Task) -> None:
             visitor = free.get()
             try:
-                meet(bench, visitor, agent, task, drawn, rehearsals, deliveries)
+                meet(bench, visitor, running, agent, task, drawn, rehearsals, deliveries)
             finally:
                 free.put(visitor)
 
@@ -173,6 +193,19 @@ def visit(bench: Bench, agent: str, paths: list[Path]) -> Iterator[Row]:
     yield deliveries
 
 
+@contextmanager
+def serving(bench: Bench, visitors: list[Visitor]) -> Iterator[Served]:
+    """A server that has mail for them all."""
+    with tempfile.TemporaryDirectory(dir=bench.site.folder) as path:
+        folder = Path(path)
+        folder.chmod(0o755)
+        users = folder / "users"
+        users.write_text("".join([f"{visitor.recipient} = {visitor.name}\n" for visitor in visitors]))
+        settings = f'server.name = "{HOST}"\nusers.file = "{users}"\nsendmail = "/bin/true"\n'
+        with served(bench.site.installation, folder, settings) as running:
+            yield running
+
+
 def tasks(bench: Bench, agent: str) -> list[Task]:
     """Rule files by number, each with where in the messages to begin, and how many to take."""
     count = bench.size(agent, SAMPLES, RULE_FILES)
@@ -184,6 +217,7 @@ def tasks(bench: Bench, agent: str) -> list[Task]:
 def meet(
     bench: Bench,
     visitor: Visitor,
+    running: Served,
     agent: str,
     task: Task,
     paths: list[Path],
@@ -196,7 +230,9 @@ def meet(
     text = CAUGHT_BY * careless + rule_file(bench.chance(PART, str(number)))
     sender = SENDERS[number % len(SENDERS)]
     visitor.home.rules(text)
-    messages = [FROM_LINE.sub(b"", one.read_bytes()) or b"\n" for one in paths[start : start + many]]
+    bare = [lines(FROM_LINE.sub(b"", one.read_bytes())) for one in paths[start : start + many]]
+    top = trace(sender, visitor.recipient, CLIENT, HOST, "LMTP", "0" * 12, format_datetime(datetime.now(UTC)))
+    messages = [top + message for message in bare]
     files = [visitor.home.file(f"messages/{at}", message) for at, message in enumerate(messages)]
     visitor.deliver(messages[0], sender, as_root=False)  # so that grammar and rules are compiled
     said, effects = visitor.rehearse(files, sender, careless)
@@ -205,10 +241,18 @@ def meet(
         example = f"{text}{paths[start + at].name} from <{sender}>"
         left, log = visitor.deliver(message, sender, as_root=False)
         left_by_root, _ = visitor.deliver(message, LIAR if careless else sender, as_root=True)
-        deliveries.add(["differs"] * (left != left_by_root), example)
+        left_by_lmtp = visitor.deliver_by_lmtp(running, bare[at], LIAR if careless else sender)
+        wrong = ["differs"] * (left != left_by_root) + ["differs by LMTP"] * ((left[2], left[0]) != left_by_lmtp)
+        deliveries.add(wrong, example)
         wrong = differences(said[at], log, left) if said else []
         deliveries.tell(str(log.get("verdict")).partition(" ")[0])
         rehearsals.add(wrong + ["effects"] * bool(effects and not at), f"{example}\n{effects[:1]}")
+
+
+def lines(message: bytes) -> bytes:
+    """The message as LMTP can carry it: in lines, which all end."""
+    message = message.replace(b"\r\n", b"\n")
+    return message if message.endswith(b"\n") else message + b"\n"
 
 
 def differences(said: dict[str, object], log: dict[str, object], left: object) -> list[str]:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from tests.installation import AS_ROOT, Installation, new_user
+from tests.installation import AS_ROOT, new_user
 from tests.lmtp import Client, Served
 from tests.torture.bench import Bench
 from tests.torture.report import Row
@@ -43,7 +43,7 @@ def run(bench: Bench) -> Iterator[Row]:
             owner = stack.enter_context(new_user(f"replies{os.getpid()}")) if AS_ROOT else ""
             folder = Path(tempfile.mkdtemp(dir=bench.site.folder))
             folder.chmod(0o755)
-            site = Site(Installation(bench.site.folder / "site"), folder, owner)
+            site = Site(bench.site.installation, folder, owner)
             prepare(site)
             running = stack.enter_context(site.served("server.workers = 8\n"))
             stored = play(bench, agent, running, row)

@@ -11,7 +11,22 @@ from types import ModuleType
 import pytest
 
 from tests.installation import Installation
-from tests.torture import cuts, doors, faults, kills, media, mutants, names, random_kills, writers
+from tests.torture import (
+    crowds,
+    cuts,
+    doors,
+    faults,
+    kills,
+    media,
+    mutants,
+    names,
+    random_kills,
+    replies,
+    server_kills,
+    sessions,
+    soak,
+    writers,
+)
 from tests.torture.agents import Site
 from tests.torture.bench import Bench
 from tests.torture.report import CAUGHT, HELD, MEASURED, OURS, UNPROVEN
@@ -62,3 +77,8 @@ def test_every_way_in_leads_to_the_same(bench: Bench) -> None:
 
 def test_every_mistake_in_rules_has_its_place(bench: Bench) -> None:
     hold(bench, mutants, "maildir")
+
+
+@pytest.mark.parametrize("part", [replies, server_kills, sessions, crowds, soak], ids=lambda part: part.PART)
+def test_a_server_stands_what_clients_do(bench: Bench, part: ModuleType) -> None:
+    hold(bench, part, "maildir")
