@@ -65,9 +65,10 @@ def public_folder() -> Generator[Path]:
 
 
 @contextmanager
-def new_user(name: str) -> Generator[str]:
-    """A user of this machine, made by root and gone afterwards."""
-    subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/bin/sh", name], check=True)
+def new_user(name: str, home: Path | None = None) -> Generator[str]:
+    """A user of this machine, made by root and gone afterwards; his home is not made."""
+    where = ["--home-dir", str(home)] if home else []
+    subprocess.run(["useradd", "--system", "-M", "--user-group", "--shell", "/bin/sh", *where, name], check=True)
     try:
         yield name
     finally:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.delivery import message
+from tests.benchmarks.disk import spread
 from tests.benchmarks.dovecot import dovecot
 from tests.installation import Home, Installation, install, new_user, public_folder
 from tests.lmtp import free_port, served
@@ -30,6 +31,7 @@ ROUNDS: Final = 5
 MESSAGES: Final = 2000  # a round
 SESSIONS: Final = 10
 USERS: Final = {"virtual": 10, "local": 200}
+MORE_WORKERS: Final = 1.15  # times the cost with one
 GOALS: Final = {"virtual": 2.0, "local": 1.0}
 SUBJECT: Final = b"Our weekly digest of the garden"  # the twelfth rule
 TICK: Final = os.sysconf("SC_CLK_TCK")
@@ -100,9 +102,8 @@ def local(installation: Installation, folder: Path, names: list[str]) -> Generat
     """Both for users of the system, each with a home of his own."""
     with ExitStack() as stack:
         for name in names:
-            stack.enter_context(new_user(name))
-            home = Path(pwd.getpwnam(name).pw_dir)
-            stack.callback(shutil.rmtree, home)
+            home = folder / "home" / name
+            stack.enter_context(new_user(name, home))
             Home.make(home, name).rules((HERE / "twenty.rules").read_bytes())
         ours = stack.enter_context(served(installation, folder, "", port := free_port()))
         theirs = stack.enter_context(dovecot(folder, HERE / "twenty.sieve"))
@@ -127,8 +128,27 @@ def measure(rivals: list[Rival], names: list[str], mail: Path) -> Iterator[str]:
     yield f"ratio {ours / theirs:.2f}"
 
 
+def workers(installation: Installation, folder: Path, names: list[str], mail: Path) -> Iterator[str]:
+    """What a message costs the processor with two workers, as a multiple of what it costs with one."""
+    costs: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(ROUNDS + 1):
+        for count, found in costs.items():
+            place = Path(tempfile.mkdtemp(dir=folder))
+            place.chmod(0o755)
+            with virtual(installation, place, names, workers=count) as (ours, _):
+                load(ours.port, names, mail, 500)  # mailboxes are made, plans are compiled
+                before = seconds(ours.pid)
+                load(ours.port, names, mail)
+                if number:
+                    found.append((seconds(ours.pid) - before) / MESSAGES)
+            shutil.rmtree(place)
+    one, two = [statistics.median(found) for found in costs.values()]
+    yield f"{one * 1000:.2f} ms with 1, {two * 1000:.2f} ms with 2: ratio {two / one:.2f}"
+
+
 def main() -> None:
     with public_folder() as folder:
+        spread(folder)
         installation = install(folder / "site")
         for kind, serve in (("virtual", virtual), ("local", local)):
             names = [f"lm{os.getpid()}x{number}" for number in range(USERS[kind])]
@@ -140,6 +160,10 @@ def main() -> None:
                 print(f"{kind} users, {SESSIONS} sessions, goal {GOALS[kind]}", flush=True)
                 for line in measure(rivals, names, mail):
                     print(f"  {line}", flush=True)
+        print(f"CPU a message, goal {MORE_WORKERS}", flush=True)
+        names = [f"lm{number}" for number in range(USERS["virtual"])]
+        for line in workers(installation, folder, names, mail):
+            print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":

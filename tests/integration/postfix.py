@@ -14,7 +14,7 @@ import smtplib
 import socket
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ virtual_mailbox_maps = static:senders/
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
-transport_maps = inline:{{ {{ {piped} = piped: }} }}
+transport_maps = inline:{{ {{ {piped} = piped: }} {transports} }}
 piped_destination_recipient_limit = 1
 """
 
@@ -75,6 +75,7 @@ error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
 local unix - n n - - local
+lmtp unix - - n - - lmtp
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
@@ -165,14 +166,23 @@ _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 @contextmanager
-def running(folder: Path, user: str, uid: int, gid: int, command: str, piped_command: str) -> Generator[Postfix]:
-    """Run a Postfix in an empty folder that delivers to `user` by the two commands."""
+def running(
+    folder: Path,
+    user: str,
+    uid: int,
+    gid: int,
+    command: str,
+    piped_command: str,
+    transports: Mapping[str, str] | None = None,
+) -> Generator[Postfix]:
+    """Run a Postfix in an empty folder that delivers to `user` by the two commands, to other domains by transports."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     values = {"folder": folder, "user": user, "uid": uid, "gid": gid, "port": port, "daemons": MASTER.parent}
     domains = {"domain": DOMAIN, "piped": PIPED, "senders": SENDERS}
     commands = {"command": command, "piped_command": piped_command}
-    (folder / "main.cf").write_text(MAIN_CF.format(**values, **domains, **commands))
+    others = " ".join([f"{{ {domain} = {transport} }}" for domain, transport in (transports or {}).items()])
+    (folder / "main.cf").write_text(MAIN_CF.format(**values, **domains, **commands, transports=others))
     (folder / "master.cf").write_text(MASTER_CF.format(**values, **domains, **commands))
     (folder / "senders").mkdir()
     os.chown(folder / "senders", uid, gid)
