@@ -33,7 +33,8 @@ ANSWER, PROGRAM = "the answer", "a program"
 SPARING = ("-f", "--seccomp-bpf")  # every process, stopped at these calls alone
 OPENS = {
     ANSWER: re.compile(r"^(?:\d+ +)?([0-9.]+) unlink(?:at)?\(.* = 0$", re.MULTILINE),
-    PROGRAM: re.compile(r"^(?:\d+ +)?([0-9.]+) --- SIGCHLD", re.MULTILINE),
+    # Who waits for a program at that very moment hears of its end before the signal is shown.
+    PROGRAM: re.compile(r"^(?:\d+ +)?([0-9.]+) (?:--- SIGCHLD|waitid\(.*CLD_EXITED)", re.MULTILINE),
 }
 NOTED = re.compile(r"^(?:\d+ +)?([0-9.]+) rename\w*\(.*/journal/.* = 0$", re.MULTILINE)
 
@@ -85,7 +86,7 @@ def window(place: Place, sent: bytes, which: str = ANSWER) -> float:
         place.deliver(sent, strace=[*([] if which == PROGRAM else SPARING), *watch])
         end = time.time()
         said = log(place).read_text()
-        opened = float(OPENS[which].findall(said)[-1])
+        opened = float(OPENS[which].findall(said)[0 if which == PROGRAM else -1])
         closed = [float(found) for found in NOTED.findall(said)] if which == PROGRAM else [end]
         widths.append(min(one for one in closed if one > opened) - opened)
     log(place).unlink()
