@@ -24,11 +24,11 @@ def send(place: str, seconds: float, sender: str | None, address: str, feed: Ite
     try:
         server = smtplib.SMTP(host.strip("[]"), int(port), timeout=seconds)
     except (smtplib.SMTPException, OSError) as error:
-        return Ended(EXITED, 1, said=_line_of(error))
+        return Ended(EXITED, 1, said=line_of(error))
     try:
         _converse(server, sender, address, feed)
     except (smtplib.SMTPException, OSError) as error:
-        return Ended(EXITED, 1, said=_line_of(error))
+        return Ended(EXITED, 1, said=line_of(error))
     finally:
         with suppress(OSError, smtplib.SMTPException):
             server.putcmd("QUIT")  # what it answers changes nothing: it has taken the message, or has not
@@ -42,8 +42,9 @@ def _converse(server: smtplib.SMTP, sender: str | None, address: str, feed: Iter
     if not f"{sender or ''}{address}".isascii():
         options.append("SMTPUTF8")
         server.command_encoding = "utf-8"
-    _yes(server.mail(sender or "", options), 250)
-    _yes(server.rcpt(address), 250, 251)
+    # Not by smtplib's own words for it, which take addresses apart and may put another together.
+    _yes(server.docmd("MAIL", " ".join([f"FROM:<{sender or ''}>", *options])), 250)
+    _yes(server.docmd("RCPT", f"TO:<{address}>"), 250, 251)
     _yes(server.docmd("DATA"), 354)
     assert server.sock is not None
     for piece in transparent(feed):
@@ -51,7 +52,7 @@ def _converse(server: smtplib.SMTP, sender: str | None, address: str, feed: Iter
     _yes(server.getreply(), 250)
 
 
-def _line_of(error: Exception) -> str:
+def line_of(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error
         text = f"{error.smtp_code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
@@ -68,18 +69,14 @@ def _yes(answer: tuple[int, bytes], *wanted: int) -> None:
 def transparent(feed: Iterable[bytes]) -> Iterator[bytes]:
     """The message as DATA has it: every line ends with CR LF, a dot that begins one is doubled, and one more ends it.
 
-    A CR or an LF alone would be read as a line's end by some servers and not by others, and so by none here.
+    A CR or an LF alone would be read as a line's end by some servers and not by others, and so by all here.
     """
-    rest = b""
+    begins, held = True, b""  # whether a line begins; a CR whose LF may yet come
     for chunk in feed:
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()
-        yield b"".join([_line(line) for line in lines])
-    if rest:
-        yield _line(rest)
-    yield b".\r\n"
-
-
-def _line(line: bytes) -> bytes:
-    line = line.removesuffix(b"\r").replace(b"\r", b"\r\n")
-    return (b"." if line.startswith(b".") else b"") + line.replace(b"\r\n.", b"\r\n..") + b"\r\n"
+        text = held + chunk
+        held = b"\r" if text.endswith(b"\r") else b""
+        text = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+        if text:
+            yield (b"." if begins and text.startswith(b".") else b"") + text.replace(b"\r\n.", b"\r\n..")
+            begins = text.endswith(b"\r\n")
+    yield (b"" if begins and not held else b"\r\n") + b".\r\n"
