@@ -169,6 +169,41 @@ SERVER = (
     Setting("users.home", "the home of a virtual user for whom none is given", ""),
 )
 
+# What it asks for besides where it listens to the network.
+SMTP = (
+    Setting("smtp.listen", "where it listens for mail from the network, as host:port", ()),
+    Setting("smtp.submission", "where it listens for users who log in after STARTTLS, as host:port", ()),
+    Setting("smtp.submissions", "where it listens for users who log in, in TLS from the first byte", ()),
+    Setting("smtp.certificate", "the certificate for TLS, with its chain, in a PEM file", ""),
+    Setting("smtp.key", "its private key, where that is in a file of its own", ""),
+    Setting("smtp.passwords", "a file of those who may log in, user:hash, as htpasswd -B and Dovecot write it", ""),
+    Setting("smtp.state", "a directory for what it remembers between conversations by SMTP", "/var/lib/pydeliver"),
+    Setting("smtp.clients", "the networks whose hosts may come to it by SMTP; all if empty", ()),
+    Setting("smtp.trusted", "the networks for whose hosts it passes mail on without a login", ()),
+    Setting("smtp.per-client", "connections of one address at once", 20, range=(1, 10_000, "connections")),
+    Setting(
+        "smtp.greylist",
+        "seconds for which a sender never seen is asked to wait; 0 for none",
+        0,
+        range=(0, 3600, "seconds"),
+    ),
+    Setting("smtp.blocklists", "DNS block lists: who stands there is refused", ()),
+    Setting("smtp.spf", "refuse what the sender's domain says is not from it (needs pydeliver[smtp])", False),
+    Setting("smtp.helo", "refuse clients that call themselves by no name of a host, or by ours", False),
+    Setting("smtp.nameservers", "the name servers that it asks, instead of the system's", ()),
+    Setting("onward.smarthost", "the server, as host:port, that takes all mail for others; else each domain's own", ""),
+    Setting("onward.login", "a file with user:password for it", ""),
+    Setting(
+        "onward.tls", "mail for others goes in TLS where that is offered, or not at all without", "may", ("may", "must")
+    ),
+)
+
+_NETWORK_PLACES = ("smtp.listen", "smtp.submission", "smtp.submissions")
+_FILES = (
+    *("rules.before", "rules.after", "users.file", "smtp.passwords", "smtp.certificate", "smtp.key"),
+    *("smtp.state", "onward.login"),
+)
+
 
 def defaults(table: tuple[Setting, ...] = SETTINGS) -> dict[str, object]:
     return {setting.name: setting.default for setting in table}
@@ -187,7 +222,7 @@ def read(
         return found, (Diagnostic(path, 1, 1, f"this is no TOML: {error}", "bad-settings"),)
     lines = data.decode("utf-8").splitlines()
     mistakes = []
-    known = {setting.name: setting for setting in (*SETTINGS, *SERVER)}
+    known = {setting.name: setting for setting in (*SETTINGS, *SERVER, *SMTP)}
     for name, value in _flat(written, known):
         setting = known.get(name)
         problem = "there is no such setting" if setting is None else _problem(setting, value)
@@ -235,17 +270,20 @@ def _problem(setting: Setting, value: object) -> str:
     if isinstance(setting.default, tuple):
         if not isinstance(value, list) or not all([isinstance(item, str) for item in value]):
             return "it is a list of texts"
-        places = setting.name == "server.lmtp" and not all([_is_address(item) for item in value])
-        return 'it is a list of places like "unix:/run/pydeliver/lmtp" or "127.0.0.1:24"' if places else ""
+        if setting.name == "server.lmtp" and not all([_is_address(item) for item in value]):
+            return 'it is a list of places like "unix:/run/pydeliver/lmtp" or "127.0.0.1:24"'
+        if setting.name in _NETWORK_PLACES and not all([_is_address(item) and ":/" not in item for item in value]):
+            return 'it is a list of places like "0.0.0.0:25" or "[::]:25"'
+        return ""
     if not isinstance(value, str):
         return "it is a text"
     if setting.name == "default-mailbox" and value and not value.startswith(("/", "~/")):
         return 'it is a place, like "~/Maildir"'
     if setting.name == "sendmail" and not value.startswith("/"):
         return 'it is the whole path of a program, like "/usr/sbin/sendmail"'
-    if setting.name in ("smarthost", "server.metrics") and value and not _is_address(value):
+    if setting.name in ("smarthost", "onward.smarthost", "server.metrics") and value and not _is_address(value):
         return 'it is a host and a port, like "localhost:25"'
-    if setting.name in ("rules.before", "rules.after", "users.file") and value and not value.startswith("/"):
+    if setting.name in _FILES and value and not value.startswith("/"):
         return f'it is the whole path of a file, like "/etc/pydeliver/{setting.name.replace(".", "-")}"'
     if setting.name == "users.home" and value and not value.startswith("/"):
         return 'it is a place, like "/srv/mail/{domain}/{user}"'
@@ -257,4 +295,5 @@ def _problem(setting: Setting, value: object) -> str:
 
 
 def _is_address(text: str) -> bool:
-    return text.startswith("unix:/") or (text.rpartition(":")[2].isdecimal() and not text.startswith(":"))
+    host, _, port = text.rpartition(":")
+    return text.startswith("unix:/") or (bool(host) and port.isdecimal())
