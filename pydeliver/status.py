@@ -83,7 +83,7 @@ DELIVERED, TRY_AGAIN, REFUSED = 0, 75, 77
 _EXIT = {"2": DELIVERED, "4": TRY_AGAIN, "5": REFUSED}
 # The same to SMTP and LMTP: by the whole code where one fits better than its class (RFC 5321 4.2.2, RFC 5248).
 _REPLY = {"2": "250", "4": "451", "5": "550"}
-_BETTER_REPLY = {"4.2.2": "452", "4.3.1": "452", "5.2.2": "552", "5.3.4": "552"}
+_BETTER_REPLY = {"4.2.2": "452", "4.3.1": "452", "4.5.3": "452", "5.2.2": "552", "5.3.4": "552"}
 
 
 class Status(Value):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
-REQUIRED: Final = ("lark", "click", "google-re2", "prometheus-client")
+REQUIRED: Final = ("lark", "click", "google-re2", "prometheus-client", "dnspython", "bcrypt", "pyspf")
 PATIENCE: Final = 60  # seconds; a delivery that takes this long hangs
 AS_ROOT: Final = os.geteuid() == 0
 

@@ -14,17 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.installation import Installation
+from tests.rules import write_rested
 
 PATIENCE = 60.0  # seconds; a server that says nothing for so long hangs
 GREETING = b"LHLO client.example.net\r\n"
 
 
 class Client:
-    """One connection. `say` gives the replies to what is said: one for each number of them that is expected."""
+    """One connection, from an address of this host if one is named. `say` gives the reply to what is said."""
 
-    def __init__(self, place: Path | int, patience: float = PATIENCE) -> None:
+    hello = "LHLO"
+
+    def __init__(self, place: Path | int, patience: float = PATIENCE, source: str = "") -> None:
         self.socket = socket.socket(socket.AF_UNIX if isinstance(place, Path) else socket.AF_INET)
         self.socket.settimeout(patience)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(str(place) if isinstance(place, Path) else ("127.0.0.1", place))
         self._heard = b""
 
@@ -55,7 +60,7 @@ class Client:
 
     def greet(self) -> Client:
         assert self.hear().startswith("220 ")
-        assert self.say("LHLO client.example.net").startswith("250 ")
+        assert self.say(f"{self.hello} client.example.net").startswith("250 ")
         return self
 
     def begin(self, recipients: Sequence[str], sender: str = "jo@example.org") -> list[str]:
@@ -73,7 +78,11 @@ class Client:
         """One whole transaction; the replies to the message, all recipients being accepted."""
         accepted = self.begin(recipients, sender)
         assert all(one.startswith("250 ") for one in accepted), accepted
-        return self.finish(message, len(recipients))
+        return self.finish(message, self.answers(recipients))
+
+    def answers(self, recipients: Sequence[str]) -> int:
+        """How many replies there are to a message."""
+        return len(recipients)
 
 
 def stuffed(message: bytes) -> bytes:
@@ -119,7 +128,7 @@ def served(
     """Serve by these settings, behind another command if need be; at the socket `folder`/lmtp, and a port if named."""
     path, config = folder / "lmtp", folder / "server.toml"
     places = f'"unix:{path}"' + (f', "127.0.0.1:{port}"' if port else "")
-    config.write_text(f'server.lmtp = [{places}]\nserver.socket-mode = "666"\n{settings}')
+    write_rested(config, f'server.lmtp = [{places}]\nserver.socket-mode = "666"\n{settings}', mode=0o644)
     process = subprocess.Popen(
         [*before, *installation.command("serve", "--config", config)],
         env={"PATH": os.environ["PATH"]},

@@ -255,7 +255,8 @@ class Request(Value):
 
     `beginning` stands before what the descriptor gives, and is all of it where that is -1. `abandon` answers with a
     status and ends the process, where a delivery hangs in what nothing else can end. `at_hand` are plans that a process
-    which delivers for long has read before.
+    which delivers for long has read before. One that `keeps_rejected` puts what rules reject into the quarantine, as
+    with `reject-as`: where the sender can't be told of one recipient.
     """
 
     home: Home
@@ -267,6 +268,7 @@ class Request(Value):
     abandon: Callable[[Status], Never]
     beginning: bytes = b""
     at_hand: AtHand | None = None
+    keeps_rejected: bool = False
 
 
 class Account:
@@ -371,7 +373,8 @@ def _delivered(request: Request, held: Held, account: Account) -> Outcome:
     envelope = completed(request.envelope, message, from_line, plan.settings["trace-headers"])
     world = World(home, store, plan.settings, request.now)
     world.run_for(envelope, message, lambda: _spool_directory(store, home))
-    state, keeps = home.state.directory, plan.settings["reject-as"] == "quarantine"
+    state = home.state.directory
+    keeps = request.keeps_rejected or plan.settings["reject-as"] == "quarantine"
     work = Work(message, held, envelope, store, state, request.host, request.now, plan.files, world.hand_over, keeps)
     try:
         outcome = _judged_and_executed(_program(plan, store, request), world, work, account)

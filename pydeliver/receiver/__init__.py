@@ -15,7 +15,7 @@ from pydeliver.receiver import users
 from pydeliver.receiver.users import VIRTUAL
 from pydeliver.status import Diagnostic, Value
 from pydeliver.system import privilege
-from pydeliver.system.disk import Trusted, read_trusted
+from pydeliver.system.disk import Trusted, make_private, read_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from pydeliver.receiver.gate import Gate
     from pydeliver.receiver.server import Server, Site
 
+# The settings that say where to listen for the network, and what their doors are called.
+PUBLIC = {"smtp.listen": "smtp", "smtp.submission": "submission", "smtp.submissions": "submissions"}
 FILE_LIMIT = 64 << 20  # bytes of a file of users
 
 
@@ -42,16 +45,15 @@ class Prepared(Value):
     doubts: tuple[Diagnostic, ...] = ()
 
 
-def prepared(config: str, lmtp: Sequence[str], as_root: bool) -> Prepared:
-    """Read the site's settings, and the file of users that they name; `lmtp` stands for what they say of it."""
-    table = (*site_settings.SETTINGS, *site_settings.SERVER)
+def prepared(config: str, places: Mapping[str, Sequence[str]], as_root: bool) -> Prepared:
+    """Read the site's settings, and the files that they name; `places` stand for what they say of where to listen."""
+    table = (*site_settings.SETTINGS, *site_settings.SERVER, *site_settings.SMTP)
     data, problem = _read(config)
     if problem and not (data is None and config == site_settings.DEFAULT_PATH):
         told = (Diagnostic(config, 1, 1, problem, "bad-settings"),)
         return Prepared(config, as_root, site_settings.defaults(table), {}, told)
     values, mistakes = site_settings.read(data or b"", config, table)
-    if lmtp:
-        values["server.lmtp"] = tuple(lmtp)
+    values |= {name: tuple(given) for name, given in places.items() if given}
     listed: dict[str, users.Listed] = {}
     path = str(values["users.file"])
     if path:
@@ -60,8 +62,44 @@ def prepared(config: str, lmtp: Sequence[str], as_root: bool) -> Prepared:
         mistakes += (Diagnostic(path, 1, 1, problem, "bad-users"),) if problem else wrong
     if not mistakes:  # else what follows from one would be told as another
         mistakes = tuple([Diagnostic(config, 1, 1, text, "bad-settings") for text in _contradictions(values, as_root)])
-    doubts = [Diagnostic(config, 1, 1, text, "bad-settings", "warning") for text in _doubts(values)]
+    doubts = [Diagnostic(config, 1, 1, text, "bad-settings", "warning") for text in _doubts(values, listed)]
     return Prepared(config, as_root, values, listed, mistakes, tuple(doubts))
+
+
+def _is_public(values: Mapping[str, Any]) -> bool:
+    """Whether it is to listen for SMTP. What systemd has opened for that has its name (sd_listen_fds_with_names(3))."""
+    named = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    return any([values[name] for name in PUBLIC]) or not set(named).isdisjoint(PUBLIC.values())
+
+
+def gate_of(made: Prepared) -> tuple[Gate | None, tuple[Diagnostic, ...]]:
+    """What holds for SMTP, if it is to be spoken, with keys and passwords; and what is wrong with that."""
+    values = made.values
+    if not _is_public(values):
+        return None, ()
+    from pydeliver.receiver import gate, passwords
+
+    problems = gate.contradictions(values)
+    hashes: Mapping[str, str] = {}
+    if values["smtp.passwords"]:
+        data, problem = _read(values["smtp.passwords"])
+        hashes, wrong = passwords.read(data or b"", values["smtp.passwords"])
+        if wrong:
+            return None, wrong
+        problems += [problem] if problem else []
+    login = None
+    if values["onward.login"]:
+        data, problem = _read(values["onward.login"])
+        user, colon, password = (data or b"").decode("utf-8", "replace").strip().partition(":")
+        login = (user, password)
+        if problem or not colon:
+            problems.append(problem or f"{values['onward.login']}: it is user:password")
+    if not problems:
+        try:
+            return gate.Gate(values, _own_name(values), hashes, login), ()
+        except OSError as error:  # of ssl too
+            problems.append(f"smtp.certificate, smtp.key: {error}")
+    return None, tuple([Diagnostic(made.config, 1, 1, text, "bad-settings") for text in problems])
 
 
 def _read(path: str) -> tuple[bytes | None, str]:
@@ -74,7 +112,7 @@ def _contradictions(values: Mapping[str, Any], as_root: bool) -> list[str]:
     """What is wrong though each setting by itself is right."""
     found = []
     virtual = values["users.kind"] == VIRTUAL
-    if not values["server.lmtp"] and "LISTEN_FDS" not in os.environ:
+    if not values["server.lmtp"] and not _is_public(values) and "LISTEN_FDS" not in os.environ:
         found.append('server.lmtp: nothing is listened at; say, for example, ["unix:/run/pydeliver/lmtp"]')
     if virtual and not values["users.file"] and not values["users.database"]:
         found.append("users.kind: who the virtual users are is said by users.file or users.database")
@@ -93,11 +131,19 @@ def _contradictions(values: Mapping[str, Any], as_root: bool) -> list[str]:
     return found
 
 
-def _doubts(values: Mapping[str, Any]) -> list[str]:
+def _doubts(values: Mapping[str, Any], listed: Mapping[str, users.Listed]) -> list[str]:
     """What works, and is not what a site can want."""
+    found = []
     if values["users.kind"] == VIRTUAL and values["policy"] == "open":
-        return ['policy: rules of virtual users run programs as the owner of everybody\'s mail; say policy = "hosted"']
-    return []
+        found.append(
+            'policy: rules of virtual users run programs as the owner of everybody\'s mail; say policy = "hosted"'
+        )
+    if _is_public(values) and values["domains"] and not values["users.database"]:
+        directory = users.Directory(values, listed)
+        if not any([isinstance(directory.look_up(f"postmaster@{one}"), users.Account) for one in values["domains"]]):
+            told = f"postmaster@{values['domains'][0]} = somebody"
+            found.append(f'users.file: nobody reads the mail of postmaster (RFC 5321 4.5.1); write "{told}"')
+    return found
 
 
 def _entry(name: str) -> pwd.struct_passwd | None:
@@ -119,15 +165,26 @@ def _group(name: str) -> int:
         return -1
 
 
-def serve(made: Prepared) -> None:
-    """Listen and deliver until told to stop. Raises OSError where a place can't be listened at."""
+def serve(made: Prepared) -> tuple[Diagnostic, ...]:
+    """Listen and deliver until told to stop; at once, with what is wrong, where it can't be done by the settings.
+
+    Raises OSError where a place can't be listened at.
+    """
     from pydeliver.receiver import server, zygote
 
     values = made.values
     only = None if values["users.kind"] != VIRTUAL else values["server.user"] if made.as_root else ""
-    born = zygote.start(made.config, only)  # before anything is opened
+    born = zygote.start(made.config, only)  # before anything is opened, or a key read
+    gate, mistakes = gate_of(made)
+    if mistakes:
+        return mistakes
     mode, group = int(values["server.socket-mode"], 8), _group(values["server.socket-group"])
-    sockets = server.handed_over() or [server.listening(one, mode, group) for one in values["server.lmtp"]]
+    sockets = server.handed_over()
+    if not sockets:
+        sockets = [("lmtp", server.listening(one, mode, group)) for one in values["server.lmtp"]]
+        sockets += [(door, server.listening(one, mode, group)) for name, door in PUBLIC.items() for one in values[name]]
+    if gate is not None:
+        _make_state(made)
     if made.as_root:
         entry = _entry(values["server.user"])
         assert entry is not None
@@ -135,27 +192,42 @@ def serve(made: Prepared) -> None:
         privilege.clean_environment(entry)
 
     async def run() -> None:
-        running = server.Server(_site(made), users.Directory(values, made.listed), born)
+        running = server.Server(_site(made), users.Directory(values, made.listed), born, gate)
         _metered(running, values["server.metrics"])
         await running.run(sockets, lambda: _reread(made))
 
     asyncio.run(run())
+    return ()
 
 
 def _site(made: Prepared) -> Site:
     from pydeliver.receiver.server import Site
 
     values = made.values
-    name = values["server.name"] or os.uname().nodename
-    return Site(name, values["server.size"] << 20, values["server.connections"], values["server.workers"])
+    return Site(_own_name(values), values["server.size"] << 20, values["server.connections"], values["server.workers"])
 
 
-def _reread(made: Prepared) -> tuple[Site, users.Directory] | None:
-    """Limits and users by today's settings; None, and a word in the log, where something is wrong with those."""
-    again = prepared(made.config, made.values["server.lmtp"], made.as_root)
-    for one in again.mistakes:
+def _own_name(values: Mapping[str, Any]) -> str:
+    return values["server.name"] or os.uname().nodename
+
+
+def _make_state(made: Prepared) -> None:
+    """Make the directory for what is remembered; it belongs to whom the server becomes. Raises OSError."""
+    path = made.values["smtp.state"]
+    if not os.path.lexists(path):
+        make_private(path)
+    entry = _entry(made.values["server.user"]) if made.as_root else None
+    if entry is not None and os.lstat(path).st_uid == 0:
+        os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
+def _reread(made: Prepared) -> tuple[Site, users.Directory, Gate | None] | None:
+    """Limits, users, certificates by today's settings; None, and a word in the log, where something is wrong there."""
+    again = prepared(made.config, {name: made.values[name] for name in ("server.lmtp", *PUBLIC)}, made.as_root)
+    gate, mistakes = gate_of(again) if not again.mistakes else (None, again.mistakes)
+    for one in mistakes:
         tell_syslog(f"not read again: {one.file}:{one.line}: {one.message}")
-    return None if again.mistakes else (_site(again), users.Directory(again.values, again.listed))
+    return None if mistakes else (_site(again), users.Directory(again.values, again.listed), gate)
 
 
 def _metered(running: Server, place: str) -> None:

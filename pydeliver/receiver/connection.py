@@ -2,7 +2,7 @@
 
 What the session asks is answered here, one event after the other; while that takes time, the client is not read from
 once it has said enough ahead of its turn. A client that goes away while its message is being delivered changes nothing
-about that.
+about that. `lmtp_door` and `smtp_door` say what is answered at each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydeliver.mail.trace import trace
 from pydeliver.memory import tell_syslog
 from pydeliver.receiver.incoming import Incoming
 from pydeliver.receiver.pool import Task
-from pydeliver.receiver.session import Asked, Ended, Event, Inquired, Over, Session, Text
+from pydeliver.receiver.session import Asked, Ended, Over, Text
 from pydeliver.receiver.users import Account
 from pydeliver.receiver.wire import Order
 from pydeliver.status import Status, deferred, stored
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from pydeliver.receiver.server import Server
-    from pydeliver.receiver.session import Transaction
+    from pydeliver.receiver.session import Event, Session, Transaction
 
 AHEAD = 64 << 10  # bytes that a client may say before it is its turn
 # What a client says goes through one place, whoever he is: new room each time would scatter what is in memory.
@@ -34,15 +34,19 @@ LINGER = 1.0  # seconds for a client to hear the last word, which a reset would 
 
 
 class Connection(asyncio.BufferedProtocol):
+    """`address` is the client's on the network, "" behind a socket of this host."""
+
+    door = ""  # as the log names it
+    session: Session
+
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.session = Session(server.name, server.largest)
+        self.address = ""
         self.heard = time.monotonic()
         self._transport: asyncio.Transport | None = None
-        self._peer = ""
         self._accounts: list[Account] = []
         self._incoming: Incoming | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._waits_for: asyncio.Task[None] | None = None
         self._choked = False
 
     # -- what asyncio calls -------------------------------------------------------------------------------------
@@ -51,12 +55,13 @@ class Connection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         name = transport.get_extra_info("peername")
-        self._peer = f" ([{name[0]}])" if isinstance(name, tuple) else ""
-        if self.server.welcome(self):
+        self.address = str(name[0]) if isinstance(name, tuple) else ""
+        problem = self.server.welcome(self)
+        if problem is None:
             self.session.greet()
             self._write()
         else:
-            self.dismiss(Status("4.3.2", "too many connections"))
+            self.dismiss(problem)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _HEARD
@@ -66,7 +71,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.heard = time.monotonic()
         self.session.feed(bytes(_HEARD[:nbytes]))
-        if self._task is None:
+        if self._waits_for is None:
             self._go_on()
         self._mind_reading()
 
@@ -80,7 +85,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self._task is None:
+        if self._waits_for is None:
             self._forget()
         self.server.farewell(self)
 
@@ -89,11 +94,11 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether no message is on its way, so that nobody is hurt when it ends now."""
-        return self._task is None and self.session.transaction is None
+        return self._waits_for is None and self.session.transaction is None
 
     def dismiss(self, why: Status) -> None:
         """Say 421 and hang up, unless a delivery is under way."""
-        if self._task is None:
+        if self._waits_for is None:
             self.session.dismiss(why)
             self._go_on()
 
@@ -101,10 +106,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         """Take events until one has to be waited for."""
-        while self._task is None and (event := self.session.next()) is not None:
+        while self._waits_for is None and (event := self.session.next()) is not None:
             takes_time = self._handled(event)
             if takes_time is not None:
-                self._task = asyncio.get_running_loop().create_task(self._waited(takes_time))
+                self._waits_for = asyncio.get_running_loop().create_task(self._waited(takes_time))
         self._write()
 
     def _handled(self, event: Event) -> Coroutine[None, None, None] | None:
@@ -113,30 +118,49 @@ class Connection(asyncio.BufferedProtocol):
             incoming = self._incoming = self._incoming or Incoming()
             return asyncio.to_thread(incoming.flush) if incoming.add(event.data) else None
         if isinstance(event, Asked):
-            found = self.server.users.find_at_once(event.address)
-            if found is None:
-                return self._ask(event.address)
-            self._answer(found)
-            return None
+            return self._asked(event.address)
         if isinstance(event, Ended):
             incoming, self._incoming = self._incoming or Incoming(), None
-            if not event.too_large:
-                return self._deliver(event.transaction, self._accounts, incoming)
+            if not event.refused:
+                return self._whole(event.transaction, self._accounts, incoming)
             incoming.close()
             return None
-        if isinstance(event, Inquired):
-            self.session.tell(self.server.facts())
+        if isinstance(event, Over):
+            self._write()
+            self._hang_up()
             return None
-        assert isinstance(event, Over)
-        self._write()
-        if self._transport is not None:
-            try:
+        return self._handled_here(event)
+
+    def _asked(self, address: str) -> Coroutine[None, None, None] | None:
+        """Answer whether this is a recipient."""
+        raise NotImplementedError
+
+    async def _whole(self, transaction: Transaction, accounts: list[Account], incoming: Incoming) -> None:
+        try:
+            if incoming.is_large:
+                await asyncio.to_thread(incoming.flush)
+            await self._received(transaction, accounts, incoming)
+        finally:
+            incoming.close()
+
+    async def _received(self, transaction: Transaction, accounts: list[Account], incoming: Incoming) -> None:
+        """Answer what becomes of a message; `accounts` are of the recipients, in their order."""
+        raise NotImplementedError
+
+    def _handled_here(self, event: Event) -> Coroutine[None, None, None] | None:
+        """Do what only this door is asked for."""
+        raise NotImplementedError
+
+    def _hang_up(self) -> None:
+        if self._transport is None:
+            return
+        try:
+            if self._transport.can_write_eof():
                 self._transport.write_eof()
-            except OSError:  # the client has not waited for it
-                self._transport.close()
-            else:
-                asyncio.get_running_loop().call_later(LINGER, self._transport.close)
-        return None
+        except OSError:  # the client has not waited for it
+            self._transport.close()
+        else:
+            asyncio.get_running_loop().call_later(LINGER, self._transport.close)
 
     async def _waited(self, takes_time: Coroutine[None, None, None]) -> None:
         try:
@@ -145,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
             tell_syslog(f"internal error: {type(error).__name__}: {error}")
         while self.session.waits:
             self.session.reply(deferred("internal error"))
-        self._task = None
+        self._waits_for = None
         self.heard = time.monotonic()
         if self._transport is None:
             self._forget()
@@ -155,10 +179,8 @@ class Connection(asyncio.BufferedProtocol):
         self._go_on()
         self._mind_reading()
 
-    async def _ask(self, address: str) -> None:
-        self._answer(await self.server.users.find(address))
-
     def _answer(self, found: Account | Status) -> None:
+        """Say whether the recipient at hand is one, and keep his account."""
         transaction = self.session.transaction
         if isinstance(found, Account):
             if transaction is not None and not transaction.recipients:
@@ -167,30 +189,17 @@ class Connection(asyncio.BufferedProtocol):
             found = stored()
         self.session.reply(found)
 
-    async def _deliver(self, transaction: Transaction, accounts: list[Account], incoming: Incoming) -> None:
-        """Deliver to each recipient once, and reply in their order as soon as can be."""
-        if incoming.is_large:
-            await asyncio.to_thread(incoming.flush)
-        name = os.urandom(6).hex().upper()
-        tasks = {
-            address: self._task_for(transaction, address, account, name)
-            for address, account in zip(transaction.recipients, accounts, strict=True)
-        }
-        under_way = {address: asyncio.ensure_future(self.server.deliver(tasks[address], incoming)) for address in tasks}
-        try:
-            for address in transaction.recipients:
-                self.session.reply(await under_way[address])
-                self._write()
-        finally:
-            await asyncio.gather(*under_way.values(), return_exceptions=True)
-            incoming.close()
+    @property
+    def _peer(self) -> str:
+        """Who handed the message over, as Received says it."""
+        return self.session.peer + (f" ([{self.address}])" if self.address else "")
 
-    def _task_for(self, transaction: Transaction, address: str, account: Account, name: str) -> Task:
-        protocol = "UTF8LMTP" if transaction.utf8 else "LMTP"
-        date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
-        host = self.server.name
-        lines = trace(transaction.sender, address, self.session.peer + self._peer, host, protocol, name, date)
-        order = Order(account.user, account.home, transaction.sender, address, name, account.base)
+    def _task(self, transaction: Transaction, address: str, account: Account, name: str, rejected: str = "") -> Task:
+        """The delivery of a message, in the transaction of that name, to one recipient."""
+        protocol, host = self.session.protocol(transaction), self.server.name
+        lines = trace(transaction.sender, address, self._peer, host, protocol, name, now_in_mail())
+        sender, base = transaction.sender, account.base
+        order = Order(account.user, account.home, sender, address, name, base, self.door, rejected)
         return Task(account.system, order, lines)
 
     # -- the wire -----------------------------------------------------------------------------------------------
@@ -204,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         """Read on only while the client listens, and has not said too much ahead of its turn."""
         if self._transport is None or self._transport.is_closing():
             return
-        ahead = self._task is not None and self.session.unread() > AHEAD
+        ahead = self._waits_for is not None and self.session.unread() > AHEAD
         if self._choked or ahead:
             self._transport.pause_reading()
         else:
@@ -214,3 +223,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._incoming is not None:
             self._incoming.close()
             self._incoming = None
+
+
+def now_in_mail() -> str:
+    return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
+
+
+def new_name() -> str:
+    """What a transaction is called in Received and in the log."""
+    return os.urandom(6).hex().upper()

@@ -13,6 +13,7 @@ from pydeliver.system.disk import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO
 
 DIRECTORY = "/var/tmp"  # /tmp may be in memory
@@ -59,6 +60,15 @@ class Incoming:
     def text(self) -> bytes:
         """What is in memory: all of a small message, nothing of a large one that was flushed."""
         return b"".join(self._pieces)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The message from its beginning, piece by piece. Waits for the disk where it is large. Raises OSError."""
+        if self._file is None:
+            yield from self._pieces
+            return
+        with open(self.open(), "rb") as file:
+            while piece := file.read(HELD):
+                yield piece
 
     def open(self) -> int:
         """A descriptor for reading a large message from its beginning; the caller closes it. Raises OSError."""

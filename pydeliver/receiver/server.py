@@ -15,9 +15,10 @@ import signal
 import socket
 import time
 from collections import Counter
+from functools import partial
 
 from pydeliver.memory import tell_syslog
-from pydeliver.receiver.connection import Connection
+from pydeliver.receiver.lmtp_door import LmtpDoor
 from pydeliver.receiver.pool import KEPT_WORKERS, Pool
 from pydeliver.status import Status, Value, deferred
 
@@ -26,15 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pydeliver.receiver.connection import Connection
+    from pydeliver.receiver.gate import Gate
     from pydeliver.receiver.incoming import Incoming
     from pydeliver.receiver.pool import Task
     from pydeliver.receiver.users import Directory
     from pydeliver.receiver.zygote import Zygote
 
+    Reload = Callable[[], tuple["Site", Directory, Gate | None] | None]
+
 SPARE_DESCRIPTORS = 100  # for what listens, logs, databases
 BACKLOG = 1024  # clients that the kernel keeps waiting for a moment
 SILENCE = 300.0  # seconds until a client that says nothing is sent away; RFC 5321 4.5.3.2.7
 TICK = 5.0  # seconds between two looks at who is silent and which workers are idle
+HANDSHAKE = 30.0  # seconds for TLS
 DRAIN = 10.0  # seconds for what is under way when the server is told to stop
 FIRST_DESCRIPTOR = 3  # of those that systemd opened; sd_listen_fds(3)
 
@@ -48,15 +54,23 @@ class Site(Value):
     workers: int
 
 
+LMTP = "lmtp"
+DOORS = (LMTP, "smtp", "submission", "submissions")  # what a socket may be for; the last speaks TLS from the first byte
+
+
 class Server:
-    def __init__(self, site: Site, users: Directory, zygote: Zygote) -> None:
+    """`gate` is there where it listens for SMTP."""
+
+    def __init__(self, site: Site, users: Directory, zygote: Zygote, gate: Gate | None = None) -> None:
         self.site = site
         self.users = users
+        self.gate = gate
         self.pool = Pool(zygote, site.workers)
         self.stopping = False
         self.began = time.time()
         self.counts: Counter[str] = Counter()  # of replies to messages, by their first digit; and of connections
         self._connections: set[Connection] = set()
+        self._clients: Counter[str] = Counter()  # connections of each address on the network
         self._listeners: list[asyncio.Server] = []
         self._ended = asyncio.Event()
 
@@ -84,31 +98,48 @@ class Server:
 
     # -- what connections call ----------------------------------------------------------------------------------
 
-    def welcome(self, connection: Connection) -> bool:
-        """Whether there is room for one more."""
+    def welcome(self, connection: Connection) -> Status | None:
+        """Why a client may not stay, if he may not."""
         self.counts["connections"] += 1
         self._connections.add(connection)
-        return len(self._connections) <= self.site.connections and not self.stopping
+        self._clients[connection.address] += 1
+        gate = self.gate if connection.door != LMTP else None
+        if len(self._connections) > self.site.connections or self.stopping:
+            return Status("4.3.2", "too many connections")
+        if gate is not None and not gate.admits(connection.address):
+            return Status("4.7.1", "clients from your network are not served here")
+        if gate is not None and self._clients[connection.address] > gate.per_client:
+            return Status("4.7.0", "too many connections from you")
+        return None
 
     def farewell(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._clients[connection.address] -= 1
+        if not self._clients[connection.address]:
+            del self._clients[connection.address]
         if self.stopping and not self._connections:
             self._ended.set()
 
     async def deliver(self, task: Task, incoming: Incoming) -> Status:
         status = incoming.problem or await self.pool.deliver(task, incoming)
-        self.counts[status.code[:1]] += 1
+        self.count(status)
         return status
+
+    def count(self, status: Status) -> None:
+        """Count what became of a message."""
+        self.counts[status.code[:1]] += 1
 
     # -- its life -----------------------------------------------------------------------------------------------
 
-    async def run(self, sockets: Sequence[socket.socket], reload: Callable[[], tuple[Site, Directory] | None]) -> None:
-        """Serve on these listening sockets until SIGTERM or SIGINT, and end when all is answered."""
+    async def run(self, sockets: Sequence[tuple[str, socket.socket]], reload: Reload) -> None:
+        """Serve on these listening sockets, each for a door, until SIGTERM or SIGINT, and end when all is answered."""
         loop = asyncio.get_running_loop()
         allow_descriptors(self.site.connections)
-        for one in sockets:
+        for door, one in sockets:
             how: Any = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
-            self._listeners.append(await how(lambda: Connection(self), sock=one, backlog=BACKLOG))
+            context = self.gate.context if door == "submissions" and self.gate is not None else None
+            more = {"ssl": context, "ssl_handshake_timeout": HANDSHAKE} if context is not None else {}
+            self._listeners.append(await how(partial(self._opened, door), sock=one, backlog=BACKLOG, **more))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, reload)
@@ -117,6 +148,13 @@ class Server:
         await self._ended.wait()
         ticking.cancel()
         self.pool.close()
+
+    def _opened(self, door: str) -> Connection:
+        if door == LMTP or self.gate is None:
+            return LmtpDoor(self)
+        from pydeliver.receiver.smtp_door import SmtpDoor
+
+        return SmtpDoor(self, self.gate, door)
 
     def stop(self) -> None:
         """Hear nobody new, send away who is idle, and the others when they are answered."""
@@ -138,11 +176,11 @@ class Server:
             connection.dismiss(deferred("the server stops", "4.3.2"))
         asyncio.get_running_loop().call_soon(self._ended.set)
 
-    def _reload(self, read: Callable[[], tuple[Site, Directory] | None]) -> None:
+    def _reload(self, read: Reload) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         found = read()
         if found is not None:
-            self.site, self.users = found
+            self.site, self.users, self.gate = found
             self.pool.most = self.site.workers
             allow_descriptors(self.site.connections)
         notify("READY=1")
@@ -197,12 +235,14 @@ def listening(address: str, mode: int, gid: int) -> socket.socket:
     )
 
 
-def handed_over() -> list[socket.socket]:
-    """The sockets that systemd opened for this process."""
+def handed_over() -> list[tuple[str, socket.socket]]:
+    """The sockets that systemd opened for this process, each with what it is for: FileDescriptorName=, else LMTP."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     number = int(os.environ.get("LISTEN_FDS", "0"))
-    return [socket.socket(fileno=fd) for fd in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + number)]
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    doors = [name if name in DOORS else LMTP for name in [*names, *[LMTP] * number][:number]]
+    return [(door, socket.socket(fileno=FIRST_DESCRIPTOR + at)) for at, door in enumerate(doors)]
 
 
 def notify(state: str) -> None:

@@ -1,9 +1,9 @@
-"""One conversation by LMTP, with neither input nor output: bytes go in, replies and events come out.
+"""One conversation by SMTP or LMTP, with neither input nor output: bytes go in, replies and events come out.
 
-RFC 2033, on RFC 5321; PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), ENHANCEDSTATUSCODES (2034).
-Decides what may be said when; whether a recipient is known and what became of a message is the server's to say, by one
-status for each event that asks. One reply is written for each recipient that was accepted, in their order, one given
-twice twice, whatever happened to the message (RFC 2033 4.2). Refuses to remember more than the limits below.
+RFC 5321, with PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531) and ENHANCEDSTATUSCODES (2034). Owns
+what both have in common; `lmtp` and `smtp` are what a client meets. Decides what may be said when; whether a recipient
+is known and what became of a message is the server's to say, by one status for each event that asks. Refuses to
+remember more than the limits below.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from pydeliver.status import Status, Value, refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 LINE = 2048  # bytes of a command: 512, and what extensions and long addresses add (RFC 5321 4.5.3.1.4)
 RECIPIENTS = 1000  # of one message; RFC 5321 4.5.3.1.8 asks for 100 at least
 MISTAKES = 10  # commands in a row that nobody understands; a client that says more is none
 # What a browser says, which somebody's page may have sent to this host.
 _OTHER_PROTOCOLS = (b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"HOST:")
+_HELLOS = (b"HELO", b"EHLO", b"LHLO")
 _KNOWN_ELSEWHERE = (b"EXPN", b"BDAT", b"STARTTLS", b"AUTH", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML", b"XCLIENT")
+STRAY = refused("the message holds a CR, an LF or a NUL that stands alone", "5.6.0")
 
 
 class Transaction:
@@ -48,28 +51,33 @@ class Text(Value):
 
 
 class Ended(Value):
-    """The message is whole, or was `too_large` and is to be forgotten, and all is answered already.
+    """The message is whole; or it was refused already, and is to be forgotten.
 
-    Wants one status for each recipient, in their order.
+    Wants as many statuses as `Session.answers` says, unless it was refused.
     """
 
     transaction: Transaction
-    too_large: bool
-
-
-class Inquired(Value):
-    """How is the server? Wants `tell`."""
+    refused: bool
 
 
 class Over(Value):
     """Nothing more is to be heard: close when all is written."""
 
 
-Event = Asked | Text | Ended | Inquired | Over
+Event = Value
 
 
 class Session:
-    """`host` is what this server calls itself; `largest` how many bytes a message may have; `peer` what LHLO said."""
+    """`host` is what this server calls itself; `largest` how many bytes a message may have; `peer` what the client
+
+    calls itself. A `strict` one takes no message in which a CR, an LF or a NUL stands alone.
+    """
+
+    name = ""
+    hello = ""  # what a client says first
+    parameters = frozenset((b"SIZE", b"BODY", b"SMTPUTF8"))  # of MAIL
+    commands: Mapping[bytes, Callable[[Any, bytes], None]] = {}
+    strict = False
 
     def __init__(self, host: str, largest: int) -> None:
         self.host = host
@@ -85,6 +93,7 @@ class Session:
         self._waiting = 0  # statuses that are still to come before the conversation goes on
         self._skipping = False  # the rest of a line that was too long
         self._over = False
+        self._refusal = STRAY
 
     @property
     def waits(self) -> bool:
@@ -97,7 +106,19 @@ class Session:
         return self._over
 
     def greet(self) -> None:
-        self._say(f"220 {self.host} LMTP pydeliver")
+        self._say(f"220 {self.host} {self.name} pydeliver")
+
+    def offered(self) -> list[str]:
+        """The extensions that the client is told of."""
+        return ["PIPELINING", f"SIZE {self.largest}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+
+    def answers(self, transaction: Transaction) -> int:
+        """How many replies there are to a message."""
+        return 1
+
+    def protocol(self, transaction: Transaction) -> str:
+        """The name by which Received tells how a message came (RFC 3848, RFC 6531 section 4.3)."""
+        raise NotImplementedError
 
     def dismiss(self, why: Status) -> None:
         """End the conversation from this side, with a 421 (RFC 5321 3.8)."""
@@ -125,14 +146,13 @@ class Session:
             return None
         event = self._events.pop(0)
         if isinstance(event, Ended):  # not before: what comes ahead of it is no answer to it
-            self._waiting = len(event.transaction.recipients)
-            if event.too_large:
-                for _ in event.transaction.recipients:
-                    self.reply(refused(f"the message is larger than {self.largest} bytes", "5.3.4"))
+            self._waiting = self.answers(event.transaction)
+            while event.refused and self._waiting:
+                self.reply(self._refusal)
         return event
 
     def reply(self, status: Status) -> None:
-        """The server's answer to an event: one for `Asked`, one a recipient for `Ended`."""
+        """The server's answer to an event that wants one."""
         assert self._waiting > 0
         self._waiting -= 1
         if self._asked is not None:
@@ -145,11 +165,6 @@ class Session:
             self.transaction = None
         self._say(status.reply)
 
-    def tell(self, facts: Mapping[str, object]) -> None:
-        """The server's answer to `Inquired`."""
-        self._waiting -= 1
-        self._say(*[f"250-{name} {value}" for name, value in facts.items()], "250 2.0.0 ok")
-
     # -- the text of a message ----------------------------------------------------------------------------------
 
     def _read_text(self) -> bool:
@@ -158,12 +173,13 @@ class Session:
             return False
         text = data.read(self._input)
         self._input = b""
-        too_large = data.size > self.largest
-        if text and not too_large:
+        is_refused = data.size > self.largest or (self.strict and data.strays)
+        if text and not is_refused:
             self._events.append(Text(text))
         if data.rest is not None:
             self._input, self._data, self.mistakes = data.rest, None, 0
-            self._events.append(Ended(transaction, too_large))
+            self._refusal = self._too_large() if data.size > self.largest else STRAY
+            self._events.append(Ended(transaction, is_refused))
         return True
 
     # -- commands -----------------------------------------------------------------------------------------------
@@ -187,31 +203,36 @@ class Session:
     def _command(self, line: bytes) -> None:
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
-        do = _COMMANDS.get(verb)
+        do = self.commands.get(verb)
         if do is not None:
             do(self, argument)
         elif verb in _OTHER_PROTOCOLS:
-            self._end("4.7.0 this is LMTP")
-        elif verb in (b"HELO", b"EHLO"):
-            self._mistake("500 5.5.1 this is LMTP: say LHLO")
+            self._end(f"4.7.0 this is {self.name}")
+        elif verb in _HELLOS:
+            self._mistake(f"500 5.5.1 this is {self.name}: say {self.hello}")
         elif verb in _KNOWN_ELSEWHERE:
             self._mistake("502 5.5.1 not done here")
         else:
             self._mistake("500 5.5.2 unknown command")
 
-    def _lhlo(self, argument: bytes) -> None:
+    def _extended_hello(self, argument: bytes) -> None:
+        if not self._is_introduced(argument):
+            return
+        lines = [self.host, *self.offered()]
+        self._say(*[f"250-{line}" for line in lines[:-1]], f"250 {lines[-1]}")
+
+    def _is_introduced(self, argument: bytes) -> bool:
+        """Whether a client says who he is; all that he said before is forgotten then."""
         name = argument.strip(b" ")
         if not name or not name.isascii() or any([byte <= 0x20 or byte == 0x7F for byte in name]):
-            self._mistake("501 5.5.4 LHLO needs the name of a host")
-            return
+            self._mistake(f"501 5.5.4 {self.hello} needs the name of a host")
+            return False
         self.peer, self.transaction = name.decode("ascii")[:255], None
-        offered = ("PIPELINING", f"SIZE {self.largest}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
-        lines = [self.host, *offered]
-        self._say(*[f"250-{line}" for line in lines[:-1]], f"250 {lines[-1]}")
+        return True
 
     def _mail(self, argument: bytes) -> None:
         if not self.peer:
-            self._mistake("503 5.5.1 say LHLO first")
+            self._mistake(f"503 5.5.1 say {self.hello} first")
         elif self.transaction is not None:
             self._mistake("503 5.5.1 there is a message already: say RSET to forget it")
         elif argument[:5].upper() != b"FROM:" or (found := paths.parse(argument[5:])) is None:
@@ -226,7 +247,7 @@ class Session:
             elif sender is None or (sender and paths.split(sender) is None):
                 self._mistake(_no_address(path, "5.1.7"))
             elif int(given.get(b"SIZE") or 0) > self.largest:
-                self._say(f"552 5.3.4 the message is larger than {self.largest} bytes")
+                self._say(self._too_large().reply)
             else:
                 self.transaction = Transaction(sender, b"SMTPUTF8" in given)
                 self._say("250 2.1.0 sender ok")
@@ -242,7 +263,7 @@ class Session:
             return "501 5.5.4 BODY is 7BIT or 8BITMIME"
         if given.get(b"SMTPUTF8"):
             return "501 5.5.4 SMTPUTF8 has no value"
-        unknown = given.keys() - {b"SIZE", b"BODY", b"SMTPUTF8"}
+        unknown = given.keys() - self.parameters
         return "555 5.5.4 unknown parameter" if unknown else ""
 
     def _rcpt(self, argument: bytes) -> None:
@@ -289,15 +310,15 @@ class Session:
         self._say("252 2.5.2 RCPT tells")
 
     def _help(self, _argument: bytes) -> None:
-        self._say("214 2.0.0 LHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
-
-    def _xstatus(self, _argument: bytes) -> None:
-        self._waiting = 1
-        self._events.append(Inquired())
+        known = [verb.decode() for verb in self.commands if not verb.startswith(b"X")]
+        self._say(f"214 2.0.0 {' '.join(known)}")
 
     def _quit(self, _argument: bytes) -> None:
         self._say("221 2.0.0 bye")
         self._close()
+
+    def _too_large(self) -> Status:
+        return refused(f"the message is larger than {self.largest} bytes", "5.3.4")
 
     # -- replies ------------------------------------------------------------------------------------------------
 
@@ -321,8 +342,7 @@ class Session:
         self._events.append(Over())
 
 
-_COMMANDS: dict[bytes, Callable[[Session, bytes], None]] = {
-    b"LHLO": Session._lhlo,
+COMMANDS: Mapping[bytes, Callable[[Any, bytes], None]] = {
     b"MAIL": Session._mail,
     b"RCPT": Session._rcpt,
     b"DATA": Session._begin,
@@ -331,7 +351,6 @@ _COMMANDS: dict[bytes, Callable[[Session, bytes], None]] = {
     b"VRFY": Session._vrfy,
     b"HELP": Session._help,
     b"QUIT": Session._quit,
-    b"XSTATUS": Session._xstatus,
 }
 
 

@@ -23,7 +23,8 @@ class Order(Value):
     """One message for one user, by its `name`; `user` is what rules call him.
 
     `home` is "" for a user of the system, who knows it himself; else it is made if it is not there, but never `base`,
-    the directory above it that a site has: what is to be mounted there may not be mounted yet.
+    the directory above it that a site has: what is to be mounted there may not be mounted yet. `rejected` says where
+    goes what rules reject, as the setting `reject-as` does; "" leaves it to that.
     """
 
     user: str
@@ -32,6 +33,8 @@ class Order(Value):
     recipient: str
     name: str
     base: str = ""
+    door: str = "lmtp"
+    rejected: str = ""
 
 
 class Closed(Exception):

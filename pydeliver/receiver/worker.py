@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     import pwd
     from typing import Never
 
-DOOR = "lmtp"
-
 
 class Worker:
     """What a worker is for its whole life: whose, and by which settings of the site."""
@@ -68,10 +66,11 @@ class Worker:
             problem = privilege.home_problem(home.path, home.uid)
             if problem is not None:
                 return problem
-            envelope = Envelope(order.sender, order.recipient, None, None, home.user, order.name, DOOR)
+            envelope = Envelope(order.sender, order.recipient, None, None, home.user, order.name, order.door)
             site = Site(home.rules, self.config)
+            now, keeps = time.time(), order.rejected == "quarantine"
             return deliver(
-                Request(home, site, envelope, fd, time.time(), self.host, self._abandon, beginning, self.at_hand)
+                Request(home, site, envelope, fd, now, self.host, self._abandon, beginning, self.at_hand, keeps)
             )
         except alarm.Interrupted as interrupted:
             return interrupted.status

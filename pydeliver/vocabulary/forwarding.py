@@ -8,6 +8,7 @@ stays one, so nobody answers it. An address may hold values; what is no plain ad
 from __future__ import annotations
 
 from pydeliver.mail import address
+from pydeliver.mail.trace import HOPS
 from pydeliver.vocabulary.programs import clean
 from pydeliver.vocabulary.transit import me
 from pydeliver.vocabulary.word import Action
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pydeliver.vocabulary.word import Draft, Facts
 
 INBOX = "INBOX"
-HOPS = 50  # as Postfix counts them (hopcount_limit)
 SHOWN = 80  # characters of an address in a note
 LONGEST = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
 KEEP, ME, SRS = "keep", "me", "srs"

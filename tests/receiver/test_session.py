@@ -1,4 +1,4 @@
-"""Conversations by LMTP, as written down in `tests/protocol`: line by line, all at once, and byte by byte."""
+"""Conversations by LMTP and SMTP, as written down in `tests/protocol`: line by line, all at once, byte by byte."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pydeliver.receiver.data import DataReader
+from pydeliver.receiver.lmtp import LmtpSession
 from pydeliver.receiver.session import Asked, Ended, Over, Session, Text
+from pydeliver.receiver.smtp import Claimed, SmtpSession, Terms
 from pydeliver.status import Status, deferred, refused, stored
 from tests.receiver import endings
 
-SESSIONS = sorted((Path(__file__).parents[1] / "protocol").glob("*.session"))
+SESSIONS = sorted((Path(__file__).parents[1] / "protocol").glob("*/*.session"))
 HOST, LARGEST = "mx.example.net", 1000
 KNOWN = {"unknown": refused("there is no such user", "5.1.1"), "unsure": deferred("the users can't be asked")}
 ENDS = {"full": Status("4.2.2", "the mailbox is full"), "never": refused("no such thing here")}
 
 
+def name(path: Path) -> str:
+    return f"{path.parent.name} {path.stem}"
+
+
 class Server:
     """Answers by what stands before the `@`, and keeps the messages."""
 
-    def __init__(self) -> None:
-        self.session = Session(HOST, LARGEST)
+    def __init__(self, session: Session | None = None) -> None:
+        self.session = session or LmtpSession(HOST, LARGEST)
         self.session.greet()
         self.messages: list[bytes] = []
         self.over = False
@@ -40,15 +46,26 @@ class Server:
             elif isinstance(event, Text):
                 self._text += event.data
             elif isinstance(event, Ended):
-                if not event.too_large:
+                if not event.refused:
                     self.messages.append(self._text)
-                    for one in event.transaction.recipients:
+                    for one in event.transaction.recipients[: self.session.answers(event.transaction)]:
                         self.session.reply(ENDS.get(one.partition("@")[0], stored()))
                 self._text = b""
+            elif isinstance(event, Claimed):
+                good = (event.user, event.password) == ("jo", "secret")
+                self.session.reply(stored() if good else refused("user and password don't fit", "5.7.8"))
             else:
                 assert isinstance(event, Over)
                 self.over = True
         return self.session.take()
+
+
+def server_of(path: Path) -> Server:
+    """The server for a transcript: by its folder, and with TLS and a login where its name says so."""
+    if path.parent.name == "lmtp":
+        return Server()
+    with_login = path.stem.startswith("login")
+    return Server(SmtpSession(HOST, LARGEST, Terms(True, True, path.stem == "login-first"), is_secure=with_login))
 
 
 def turns(path: Path) -> list[tuple[bytes, bytes]]:
@@ -57,6 +74,8 @@ def turns(path: Path) -> list[tuple[bytes, bytes]]:
     for line in path.read_bytes().splitlines():
         kind, text = line[:2], line[3:]
         text = re.sub(rb"\{(\d+) bytes\}", lambda found: b"x" * int(found[1]), text) + b"\r\n"
+        for name, byte in ((b"{CR}", b"\r"), (b"{LF}", b"\n"), (b"{NUL}", b"\0")):
+            text = text.replace(name, byte)
         if kind == b"C:":
             found.append((text, b""))
         elif kind == b"S:":
@@ -64,23 +83,23 @@ def turns(path: Path) -> list[tuple[bytes, bytes]]:
     return found
 
 
-@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SESSIONS, ids=name)
 def test_each_line_is_answered_as_written_down(path: Path) -> None:
-    server = Server()
+    server = server_of(path)
     for said, heard in turns(path):
         assert server.hear(said) == heard, said
     assert server.over
 
 
-@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SESSIONS, ids=name)
 def test_a_client_may_say_all_at_once(path: Path) -> None:
     whole = turns(path)
-    assert Server().hear(b"".join([said for said, _ in whole])) == b"".join([heard for _, heard in whole])
+    assert server_of(path).hear(b"".join([said for said, _ in whole])) == b"".join([heard for _, heard in whole])
 
 
-@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SESSIONS, ids=name)
 def test_a_client_may_say_byte_by_byte(path: Path) -> None:
-    server, whole = Server(), turns(path)
+    server, whole = server_of(path), turns(path)
     heard = server.hear(b"")
     for byte in b"".join([said for said, _ in whole]):
         heard += server.hear(bytes([byte]))
@@ -136,7 +155,7 @@ def test_a_page_in_a_browser_says_nothing_here() -> None:
 
 
 def test_a_message_is_to_be_answered_when_its_end_was_taken() -> None:
-    session = Session("mx.example.net", 1 << 20)
+    session = LmtpSession("mx.example.net", 1 << 20)
     session.feed(b"LHLO client\r\nMAIL FROM:<>\r\nRCPT TO:<robin@example.net>\r\n")
     session.next()
     session.reply(stored())
@@ -162,13 +181,24 @@ def test_a_line_ends_with_cr_and_lf() -> None:
     assert server.hear(b"LHLO client\n") == b"500 5.5.2 lines end with CR and LF\r\n"
 
 
+WORDS = [
+    b"\r\n",
+    b"DATA\r\n",
+    b".\r\n",
+    BEGINNING,
+    BEGINNING.replace(b"LHLO", b"EHLO"),
+    b"AUTH LOGIN\r\n",
+    b"HELO x\r\n",
+]
+
+
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([b"\r\n", b"DATA\r\n", b".\r\n", BEGINNING]))))
-def test_whatever_is_said_is_answered_by_lines_of_the_protocol(said: list[bytes]) -> None:
-    server = Server()
+@given(st.booleans(), st.lists(st.one_of(st.binary(max_size=30), st.sampled_from(WORDS))))
+def test_whatever_is_said_is_answered_by_lines_of_the_protocol(lmtp: bool, said: list[bytes]) -> None:
+    server = Server() if lmtp else Server(SmtpSession(HOST, LARGEST, Terms(False, True), is_secure=True))
     heard = server.hear(b"").decode("ascii")
     for one in said:
         heard += server.hear(one).decode("ascii")
     assert heard.endswith("\r\n")
     for line in heard[:-2].split("\r\n"):
-        assert re.fullmatch(r"[2345]\d\d[ -][ -~]+", line), line
+        assert re.fullmatch(r"[2345]\d\d[ -][ -~]*", line), line

@@ -13,21 +13,32 @@ from pydeliver.cli.commands import shell
 from pydeliver.settings import DEFAULT_PATH
 from pydeliver.workbench import report
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydeliver.status import Diagnostic
+
 
 @click.group(invoke_without_command=True)
 @click.option("--lmtp", multiple=True, metavar="ADDRESS", help="Listen here, at unix:PATH or HOST:PORT.")
+@click.option("--smtp", multiple=True, metavar="ADDRESS", help="Listen for mail from the network, at HOST:PORT.")
 @click.option("--check-config", is_flag=True, help="Say what is wrong with the settings and the users, and leave.")
 @shell.given((options.CONFIG,))
 @click.pass_context
-def serve(context: click.Context, lmtp: tuple[str, ...], check_config: bool, config: str | None) -> None:
-    """Receive mail by LMTP and deliver it, as a server that stays.
+def serve(
+    context: click.Context, lmtp: tuple[str, ...], smtp: tuple[str, ...], check_config: bool, config: str | None
+) -> None:
+    """Receive mail by LMTP or SMTP and deliver it, as a server that stays.
 
     \b
     Example:
       pydeliver serve --lmtp unix:/run/pydeliver/lmtp
+      pydeliver serve --smtp 0.0.0.0:25
       pydeliver serve status
 
-    The settings say who has mail here: `pydeliver help server`. Ends on SIGTERM when what is under way is answered.
+    The settings say who has mail here: `pydeliver help server`, and `pydeliver help smtp` for the network. Ends on
+    SIGTERM when what is under way is answered.
     """
     if context.invoked_subcommand is not None:
         return
@@ -36,19 +47,27 @@ def serve(context: click.Context, lmtp: tuple[str, ...], check_config: bool, con
         os.execv(sys.executable, [sys.executable, "-I", "-c", "from pydeliver.cli import main; main()", *sys.argv[1:]])
     from pydeliver import receiver
 
-    made = receiver.prepared(os.path.abspath(config or DEFAULT_PATH), lmtp, os.getuid() == 0)
-    for one in (*made.mistakes, *made.doubts):
-        click.echo(report.diagnostic_text(one, shell.style), err=True)
-    if made.mistakes:
-        sys.exit(shell.MISTAKES)
+    places = {"server.lmtp": lmtp, "smtp.listen": smtp}
+    made = receiver.prepared(os.path.abspath(config or DEFAULT_PATH), places, os.getuid() == 0)
+    _tell((*made.mistakes, *made.doubts))
     if check_config:
-        click.echo(f"fine: {', '.join(made.values['server.lmtp'])}")
+        _tell(receiver.gate_of(made)[1])
+        every = [one for name in ("server.lmtp", *receiver.PUBLIC) for one in made.values[name]]
+        click.echo(f"fine: {', '.join(every)}")
         return
     try:
-        receiver.serve(made)
+        _tell(receiver.serve(made))
     except OSError as error:
         click.echo(f"can't listen: {error}", err=True)
         sys.exit(shell.NO_INPUT)
+
+
+def _tell(found: Sequence[Diagnostic]) -> None:
+    """Say what is wrong or doubtful, and leave if anything is wrong."""
+    for one in found:
+        click.echo(report.diagnostic_text(one, shell.style), err=True)
+    if any([one.severity == "error" for one in found]):
+        sys.exit(shell.MISTAKES)
 
 
 @serve.command()
@@ -65,7 +84,8 @@ def status(lmtp: str | None, as_json: bool, config: str | None) -> None:
     from pydeliver import receiver
     from pydeliver.receiver import inquiry
 
-    made = receiver.prepared(os.path.abspath(config or DEFAULT_PATH), (lmtp,) if lmtp else (), os.getuid() == 0)
+    places = {"server.lmtp": (lmtp,) if lmtp else ()}
+    made = receiver.prepared(os.path.abspath(config or DEFAULT_PATH), places, os.getuid() == 0)
     address = next(iter(made.values["server.lmtp"]), None)
     if address is None:
         shell.usage("the settings name no place where it listens: say --lmtp ADDRESS")
