@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import imaplib
 import mailbox
-import os
-import pty
 import random
 import re
 import shutil
@@ -22,7 +20,8 @@ from typing import Final
 
 import pytest
 
-from tests.installation import PATIENCE, Home
+from tests import mutt
+from tests.installation import Home
 from tests.mboxes import deliver
 
 BODIES: Final = 5_000
@@ -32,11 +31,6 @@ PIECES: Final = [
     *(b"From jo@example.org Tue Nov 14 22:13:20 2023", b"\xff\xfe", b"\xc3\xbc", b"\0", b"\t"),
     *(b"\n", b"\n", b"\n\n", b"\r", b"\r\n", b"\nFrom ", b"\n\nFrom a@b.example Tue Nov 14 22:13:20 2023\n"),
 ]
-MUTTRC: Final = """
-set mbox_type=Maildir folder={out} sort=mailbox-order quit=yes
-set confirmappend=no confirmcreate=no move=no copy=no wait_key=no sleep_time=0
-push "<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{out}/all<enter><quit>"
-"""
 PERL: Final = """
 use Mail::Box::Manager;
 binmode STDOUT;
@@ -88,28 +82,7 @@ def by_python(home: Home) -> Read:
 
 def by_mutt(home: Home) -> Read:
     """Have mutt copy all messages into a Maildir, where each is a file."""
-    need("mutt")
-    rc = home.file("muttrc", MUTTRC.format(out=home.folder("mutt")))
-    box = home.path / "Mail/box"
-    master, slave = pty.openpty()
-    running = subprocess.Popen(
-        ["mutt", "-n", "-F", rc, "-R", "-f", box],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=home.environment(TERM="xterm", LANG="C.UTF-8"),
-        start_new_session=True,
-        **home.identity,
-    )
-    os.close(slave)
-    with open(master, "rb", buffering=0) as screen:
-        try:
-            while screen.read(1 << 16):
-                pass
-        except OSError:  # how a terminal says that nobody is there any more
-            pass
-    assert running.wait(PATIENCE) == 0
-    return parted([path.read_bytes() for path in home.path.glob("mutt/all/*/*")])
+    return parted(mutt.copied(home, home.path / "Mail/box"))
 
 
 def by_dovecot(home: Home) -> Read:
