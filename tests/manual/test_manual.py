@@ -29,6 +29,7 @@ TOPICS = (
     "sending",
     "server",
     "settings",
+    "smtp",
     "trouble",
     "words",
 )
@@ -165,7 +166,7 @@ def test_every_variable_that_rules_may_read_is_named_on_the_page_of_words() -> N
     assert [name for name in settings.ENVIRONMENT if not re.search(rf"\b{name}\b", page("words"))] == []
 
 
-TABLES = {"settings": settings.SETTINGS, "server": settings.SERVER}
+TABLES = {"settings": settings.SETTINGS, "server": settings.SERVER, "smtp": settings.SMTP}
 
 
 @pytest.mark.parametrize(("topic", "setting"), [(topic, setting) for topic in TABLES for setting in TABLES[topic]])
