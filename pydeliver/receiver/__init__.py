@@ -166,7 +166,7 @@ def _group(name: str) -> int:
 
 
 def serve(made: Prepared) -> tuple[Diagnostic, ...]:
-    """Listen and deliver until told to stop; at once, with what is wrong, where it can't be done by the settings.
+    """Listen and deliver until told to stop, which ends the process; what is wrong, where the settings don't allow it.
 
     Raises OSError where a place can't be listened at.
     """
@@ -197,7 +197,7 @@ def serve(made: Prepared) -> tuple[Diagnostic, ...]:
         await running.run(sockets, lambda: _reread(made))
 
     asyncio.run(run())
-    return ()
+    os._exit(0)  # nor wait for threads that wait for other hosts: who is not answered by now will not be
 
 
 def _site(made: Prepared) -> Site:

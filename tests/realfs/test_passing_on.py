@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import smtplib
+import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.lmtp import free_port
-from tests.nexthop import HANG_UP, NextHop
+from tests.lmtp import free_port, until
+from tests.nexthop import HANG_UP, SAY_NOTHING, NextHop
 from tests.smtp import Public
 from tests.virtual import Site
 
@@ -97,6 +98,19 @@ def test_nobody_at_the_smarthost_means_try_again(public: Public) -> None:
         client.mail(SENDER)
         code, said = client.rcpt(KIM)
         assert (code, said[:5]) == (451, b"4.4.1")
+
+
+def test_a_next_hop_that_hangs_does_not_keep_the_server_from_stopping(public: Public) -> None:
+    with NextHop({".": SAY_NOTHING}) as hop, public.served(smarthost(hop)) as running, public.logged_in() as client:
+        client.mail(SENDER)
+        client.rcpt(KIM)
+        client.docmd("DATA")
+        client.send(MESSAGE + b".\r\n")
+        until(lambda: hop.received > 0)
+        begun = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - begun < 20
+        client.close()
 
 
 def test_our_own_and_others_are_two_messages(public: Public, hop: NextHop) -> None:
