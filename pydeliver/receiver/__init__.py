@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from pydeliver.memory.visits import Visits
     from pydeliver.receiver.gate import Gate
     from pydeliver.receiver.server import Server, Site
 
@@ -72,7 +73,7 @@ def _is_public(values: Mapping[str, Any]) -> bool:
     return any([values[name] for name in PUBLIC]) or not set(named).isdisjoint(PUBLIC.values())
 
 
-def gate_of(made: Prepared) -> tuple[Gate | None, tuple[Diagnostic, ...]]:
+def gate_of(made: Prepared, visits: Visits | None = None) -> tuple[Gate | None, tuple[Diagnostic, ...]]:
     """What holds for SMTP, if it is to be spoken, with keys and passwords; and what is wrong with that."""
     values = made.values
     if not _is_public(values):
@@ -96,7 +97,7 @@ def gate_of(made: Prepared) -> tuple[Gate | None, tuple[Diagnostic, ...]]:
             problems.append(problem or f"{values['onward.login']}: it is user:password")
     if not problems:
         try:
-            return gate.Gate(values, _own_name(values), hashes, login), ()
+            return gate.Gate(values, _own_name(values), hashes, login, visits), ()
         except OSError as error:  # of ssl too
             problems.append(f"smtp.certificate, smtp.key: {error}")
     return None, tuple([Diagnostic(made.config, 1, 1, text, "bad-settings") for text in problems])
@@ -194,7 +195,7 @@ def serve(made: Prepared) -> tuple[Diagnostic, ...]:
     async def run() -> None:
         running = server.Server(_site(made), users.Directory(values, made.listed), born, gate)
         _metered(running, values["server.metrics"])
-        await running.run(sockets, lambda: _reread(made))
+        await running.run(sockets, lambda: _reread(made, None if gate is None else gate.visits))
 
     asyncio.run(run())
     os._exit(0)  # nor wait for threads that wait for other hosts: who is not answered by now will not be
@@ -221,10 +222,10 @@ def _make_state(made: Prepared) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
 
-def _reread(made: Prepared) -> tuple[Site, users.Directory, Gate | None] | None:
+def _reread(made: Prepared, visits: Visits | None) -> tuple[Site, users.Directory, Gate | None] | None:
     """Limits, users, certificates by today's settings; None, and a word in the log, where something is wrong there."""
     again = prepared(made.config, {name: made.values[name] for name in ("server.lmtp", *PUBLIC)}, made.as_root)
-    gate, mistakes = gate_of(again) if not again.mistakes else (None, again.mistakes)
+    gate, mistakes = gate_of(again, visits) if not again.mistakes else (None, again.mistakes)
     for one in mistakes:
         tell_syslog(f"not read again: {one.file}:{one.line}: {one.message}")
     return None if mistakes else (_site(again), users.Directory(again.values, again.listed), gate)

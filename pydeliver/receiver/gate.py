@@ -31,10 +31,18 @@ AT_PASSWORDS = 2  # looked at at once: each costs the processor a good part of a
 
 
 class Gate:
-    """By the settings, the hashes of `smtp.passwords`, and what `onward.login` holds, name and password."""
+    """By the settings, the hashes of `smtp.passwords`, and what `onward.login` holds, name and password.
+
+    `visits` are those of the gate before, where this one takes its place.
+    """
 
     def __init__(
-        self, values: Mapping[str, Any], own_name: str, hashes: Mapping[str, str], login: tuple[str, str] | None
+        self,
+        values: Mapping[str, Any],
+        own_name: str,
+        hashes: Mapping[str, str],
+        login: tuple[str, str] | None,
+        visits: Visits | None = None,
     ) -> None:
         self.domains = tuple([in_ascii(one) for one in values["domains"]])
         self.context = _context(values["smtp.certificate"], values["smtp.key"])
@@ -42,7 +50,7 @@ class Gate:
         self.login = login
         self.must_encrypt = values["onward.tls"] == "must"
         self.per_client = int(values["smtp.per-client"])
-        self.visits = Visits(values["smtp.state"])
+        self.visits = visits or Visits(values["smtp.state"])
         self.routes = Routes(values["onward.smarthost"], values["smtp.nameservers"], own_name)
         self.hygiene = Hygiene(
             values["smtp.greylist"],

@@ -16,7 +16,7 @@ import threading
 
 from pydeliver.memory import tell_syslog
 from pydeliver.receiver import path as paths
-from pydeliver.receiver.routes import place, resolver
+from pydeliver.receiver.routes import in_ascii, place, resolver
 from pydeliver.status import Status, deferred, refused
 
 TYPE_CHECKING = False
@@ -147,8 +147,8 @@ class Hygiene:
 
     def _by_spf(self, address: Address, helo: str, sender: str) -> Status | None:
         local, domain = paths.split(sender) or ("postmaster", "")  # RFC 7208 2.4
-        domain = (domain or helo).rstrip(".")
-        if "." not in domain or domain.startswith("["):
+        domain = in_ascii(domain or helo)
+        if "." not in domain:
             return None  # not a name that could have a record (RFC 7208 4.3)
         # pyspf takes what is behind the first "@" for the domain; a quoted local part may hold one.
         asked = f"{local.replace('@', '=')}@{domain}"

@@ -6,8 +6,10 @@ import itertools
 import os
 import pwd
 import re
+import signal
 import smtplib
 import socket
+import ssl
 import tempfile
 from collections import Counter
 from collections.abc import Generator
@@ -18,6 +20,7 @@ import pytest
 
 from tests.installation import AS_ROOT, Installation
 from tests.lmtp import PATIENCE, until
+from tests.nexthop import certificate
 from tests.receiver import endings
 from tests.smtp import PASSWORD, Public
 from tests.virtual import Site
@@ -347,3 +350,31 @@ def test_none_of_it_holds_for_hosts_of_this_network(public: Public) -> None:
     """Greylisting and the others look at strangers only, and every client here is at home."""
     with public.served("smtp.greylist = 300\nsmtp.helo = true\n"), public.client() as client:
         assert answer(client, ["robin@example.net"]) == b"250 2.0.0 delivered"
+
+
+def test_sighup_reads_passwords_and_certificate_again(public: Public) -> None:
+    with public.served() as running, public.client() as kept:
+        public.passwords.write_text(public.passwords.read_text().replace("jo@", "kim@"))
+        public.certificate.write_bytes(certificate(public.site.folder, "other.example.net").read_bytes())
+        for path in (public.passwords, public.certificate):
+            path.chmod(0o640)
+            if AS_ROOT:
+                os.chown(path, 0, pwd.getpwnam(public.site.owner).pw_gid)
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: b"other.example.net" in _shown(public))
+        with public.client(public.submission) as client:
+            client.starttls(context=public.trusting())
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                client.login("jo@example.net", PASSWORD)
+            client.login("kim@example.net", PASSWORD)
+        assert answer(kept, ["robin@example.net"]) == b"250 2.0.0 delivered"
+
+
+def _shown(public: Public) -> bytes:
+    """The certificate that the server shows now."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with public.client() as client:
+        client.starttls(context=context)
+        assert isinstance(client.sock, ssl.SSLSocket)
+        return client.sock.getpeercert(binary_form=True) or b""
