@@ -154,9 +154,11 @@ class Connection(asyncio.BufferedProtocol):
     def _hang_up(self) -> None:
         if self._transport is None:
             return
+        if not self._transport.can_write_eof():  # TLS has a last word of its own
+            self._transport.close()
+            return
         try:
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
+            self._transport.write_eof()
         except OSError:  # the client has not waited for it
             self._transport.close()
         else:
