@@ -67,6 +67,7 @@ class Public:
             f"{name} = {str(value) if isinstance(value, list) else repr(value)}" for name, value in settings.items()
         ]
         with self.site.served("\n".join(lines).replace("'", '"') + f"\n{more}", before=before) as running:
+            until(lambda: all([listens(port) for port in (self.port, self.submission, self.submissions)]))
             yield running
 
     def client(self, port: int = 0) -> smtplib.SMTP:
