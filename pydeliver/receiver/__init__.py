@@ -35,7 +35,8 @@ FILE_LIMIT = 64 << 20  # bytes of a file of users
 class Prepared(Value):
     """What a server goes by: settings, the users of the file, every mistake in both, and every doubt about them.
 
-    One that was started `as_root` goes on as somebody else, but for other users of the system.
+    One that was started `as_root` goes on as somebody else, but for other users of the system. `opened` are the doors
+    for which systemd has opened sockets, one for each.
     """
 
     config: str
@@ -44,10 +45,17 @@ class Prepared(Value):
     listed: Mapping[str, users.Listed]
     mistakes: tuple[Diagnostic, ...]
     doubts: tuple[Diagnostic, ...] = ()
+    opened: tuple[str, ...] = ()
 
 
-def prepared(config: str, places: Mapping[str, Sequence[str]], as_root: bool) -> Prepared:
-    """Read the site's settings, and the files that they name; `places` stand for what they say of where to listen."""
+def prepared(
+    config: str, places: Mapping[str, Sequence[str]], as_root: bool, opened: tuple[str, ...] | None = None
+) -> Prepared:
+    """Read the site's settings, and the files that they name; `places` stand for what they say of where to listen.
+
+    What systemd has opened is said in the environment, where nobody says it here.
+    """
+    opened = _opened() if opened is None else opened
     table = (*site_settings.SETTINGS, *site_settings.SERVER, *site_settings.SMTP)
     data, problem = _read(config)
     if problem and not (data is None and config == site_settings.DEFAULT_PATH):
@@ -62,21 +70,31 @@ def prepared(config: str, places: Mapping[str, Sequence[str]], as_root: bool) ->
         listed, wrong = users.read(data or b"", path, not values["users.database"])
         mistakes += (Diagnostic(path, 1, 1, problem, "bad-users"),) if problem else wrong
     if not mistakes:  # else what follows from one would be told as another
-        mistakes = tuple([Diagnostic(config, 1, 1, text, "bad-settings") for text in _contradictions(values, as_root)])
-    doubts = [Diagnostic(config, 1, 1, text, "bad-settings", "warning") for text in _doubts(values, listed)]
-    return Prepared(config, as_root, values, listed, mistakes, tuple(doubts))
+        mistakes = tuple(
+            [Diagnostic(config, 1, 1, text, "bad-settings") for text in _contradictions(values, as_root, opened)]
+        )
+    doubts = [Diagnostic(config, 1, 1, text, "bad-settings", "warning") for text in _doubts(values, listed, opened)]
+    return Prepared(config, as_root, values, listed, mistakes, tuple(doubts), opened)
 
 
-def _is_public(values: Mapping[str, Any]) -> bool:
-    """Whether it is to listen for SMTP. What systemd has opened for that has its name (sd_listen_fds_with_names(3))."""
-    named = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    return any([values[name] for name in PUBLIC]) or not set(named).isdisjoint(PUBLIC.values())
+def _opened() -> tuple[str, ...]:
+    """By sd_listen_fds_with_names(3): FileDescriptorName= says what a socket is for; without one it is for LMTP."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return ()
+    number = int(os.environ.get("LISTEN_FDS", "0"))
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    return tuple([name if name in PUBLIC.values() else "lmtp" for name in [*names, *[""] * number][:number]])
+
+
+def _is_public(values: Mapping[str, Any], opened: Sequence[str]) -> bool:
+    """Whether it is to listen for SMTP."""
+    return any([values[name] for name in PUBLIC]) or not set(opened).isdisjoint(PUBLIC.values())
 
 
 def gate_of(made: Prepared, visits: Visits | None = None) -> tuple[Gate | None, tuple[Diagnostic, ...]]:
     """What holds for SMTP, if it is to be spoken, with keys and passwords; and what is wrong with that."""
     values = made.values
-    if not _is_public(values):
+    if not _is_public(values, made.opened):
         return None, ()
     from pydeliver.receiver import gate, passwords
 
@@ -109,11 +127,11 @@ def _read(path: str) -> tuple[bytes | None, str]:
     return (found.data, "") if isinstance(found, Trusted) else (None, found.text)
 
 
-def _contradictions(values: Mapping[str, Any], as_root: bool) -> list[str]:
+def _contradictions(values: Mapping[str, Any], as_root: bool, opened: Sequence[str]) -> list[str]:
     """What is wrong though each setting by itself is right."""
     found = []
     virtual = values["users.kind"] == VIRTUAL
-    if not values["server.lmtp"] and not _is_public(values) and "LISTEN_FDS" not in os.environ:
+    if not values["server.lmtp"] and not _is_public(values, opened) and not opened:
         found.append('server.lmtp: nothing is listened at; say, for example, ["unix:/run/pydeliver/lmtp"]')
     if virtual and not values["users.file"] and not values["users.database"]:
         found.append("users.kind: who the virtual users are is said by users.file or users.database")
@@ -132,14 +150,14 @@ def _contradictions(values: Mapping[str, Any], as_root: bool) -> list[str]:
     return found
 
 
-def _doubts(values: Mapping[str, Any], listed: Mapping[str, users.Listed]) -> list[str]:
+def _doubts(values: Mapping[str, Any], listed: Mapping[str, users.Listed], opened: Sequence[str]) -> list[str]:
     """What works, and is not what a site can want."""
     found = []
     if values["users.kind"] == VIRTUAL and values["policy"] == "open":
         found.append(
             'policy: rules of virtual users run programs as the owner of everybody\'s mail; say policy = "hosted"'
         )
-    if _is_public(values) and values["domains"] and not values["users.database"]:
+    if _is_public(values, opened) and values["domains"] and not values["users.database"]:
         directory = users.Directory(values, listed)
         if not any([isinstance(directory.look_up(f"postmaster@{one}"), users.Account) for one in values["domains"]]):
             told = f"postmaster@{values['domains'][0]} = somebody"
@@ -180,12 +198,13 @@ def serve(made: Prepared) -> tuple[Diagnostic, ...]:
     if mistakes:
         return mistakes
     mode, group = int(values["server.socket-mode"], 8), _group(values["server.socket-group"])
-    sockets = server.handed_over()
+    sockets = server.handed_over(made.opened)
     if not sockets:
         sockets = [("lmtp", server.listening(one, mode, group)) for one in values["server.lmtp"]]
         sockets += [(door, server.listening(one, mode, group)) for name, door in PUBLIC.items() for one in values[name]]
     if gate is not None:
         _make_state(made)
+    supervisor = os.environ.get("NOTIFY_SOCKET", "")
     if made.as_root:
         entry = _entry(values["server.user"])
         assert entry is not None
@@ -193,7 +212,7 @@ def serve(made: Prepared) -> tuple[Diagnostic, ...]:
         privilege.clean_environment(entry)
 
     async def run() -> None:
-        running = server.Server(_site(made), users.Directory(values, made.listed), born, gate)
+        running = server.Server(_site(made), users.Directory(values, made.listed), born, gate, supervisor)
         _metered(running, values["server.metrics"])
         await running.run(sockets, lambda: _reread(made, None if gate is None else gate.visits))
 
@@ -224,7 +243,8 @@ def _make_state(made: Prepared) -> None:
 
 def _reread(made: Prepared, visits: Visits | None) -> tuple[Site, users.Directory, Gate | None] | None:
     """Limits, users, certificates by today's settings; None, and a word in the log, where something is wrong there."""
-    again = prepared(made.config, {name: made.values[name] for name in ("server.lmtp", *PUBLIC)}, made.as_root)
+    places = {name: made.values[name] for name in ("server.lmtp", *PUBLIC)}
+    again = prepared(made.config, places, made.as_root, made.opened)
     gate, mistakes = gate_of(again, visits) if not again.mistakes else (None, again.mistakes)
     for one in mistakes:
         tell_syslog(f"not read again: {one.file}:{one.line}: {one.message}")

@@ -55,16 +55,18 @@ class Site(Value):
 
 
 LMTP = "lmtp"
-DOORS = (LMTP, "smtp", "submission", "submissions")  # what a socket may be for; the last speaks TLS from the first byte
 
 
 class Server:
-    """`gate` is there where it listens for SMTP."""
+    """`gate` is there where it listens for SMTP; `supervisor` is the socket at which systemd wants to hear of it."""
 
-    def __init__(self, site: Site, users: Directory, zygote: Zygote, gate: Gate | None = None) -> None:
+    def __init__(
+        self, site: Site, users: Directory, zygote: Zygote, gate: Gate | None = None, supervisor: str = ""
+    ) -> None:
         self.site = site
         self.users = users
         self.gate = gate
+        self.supervisor = supervisor
         self.pool = Pool(zygote, site.workers)
         self.stopping = False
         self.began = time.time()
@@ -144,16 +146,17 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, reload)
         ticking = asyncio.create_task(self._tick())
-        notify("READY=1")
+        notify(self.supervisor, "READY=1")
         await self._ended.wait()
         ticking.cancel()
         self.pool.close()
 
     def _opened(self, door: str) -> Connection:
-        if door == LMTP or self.gate is None:
+        if door == LMTP:
             return LmtpDoor(self)
         from pydeliver.receiver.smtp_door import SmtpDoor
 
+        assert self.gate is not None
         return SmtpDoor(self, self.gate, door)
 
     def stop(self) -> None:
@@ -161,7 +164,7 @@ class Server:
         if self.stopping:
             return
         self.stopping = True
-        notify("STOPPING=1")
+        notify(self.supervisor, "STOPPING=1")
         for listener in self._listeners:
             listener.close()
         for connection in [one for one in self._connections if one.is_idle]:
@@ -177,13 +180,13 @@ class Server:
         asyncio.get_running_loop().call_soon(self._ended.set)
 
     def _reload(self, read: Reload) -> None:
-        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        notify(self.supervisor, f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         found = read()
         if found is not None:
             self.site, self.users, self.gate = found
             self.pool.most = self.site.workers
             allow_descriptors(self.site.connections)
-        notify("READY=1")
+        notify(self.supervisor, "READY=1")
 
     async def _tick(self) -> None:
         while True:
@@ -235,19 +238,13 @@ def listening(address: str, mode: int, gid: int) -> socket.socket:
     )
 
 
-def handed_over() -> list[tuple[str, socket.socket]]:
-    """The sockets that systemd opened for this process, each with what it is for: FileDescriptorName=, else LMTP."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    number = int(os.environ.get("LISTEN_FDS", "0"))
-    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    doors = [name if name in DOORS else LMTP for name in [*names, *[LMTP] * number][:number]]
+def handed_over(doors: Sequence[str]) -> list[tuple[str, socket.socket]]:
+    """The sockets that systemd has opened for these doors."""
     return [(door, socket.socket(fileno=FIRST_DESCRIPTOR + at)) for at, door in enumerate(doors)]
 
 
-def notify(state: str) -> None:
-    """Tell systemd; nobody where there is none."""
-    place = os.environ.get("NOTIFY_SOCKET", "")
+def notify(place: str, state: str) -> None:
+    """Tell systemd, which listens there; nobody where there is none."""
     if not place:
         return
     try:
