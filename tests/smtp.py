@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bcrypt
 
-from tests.lmtp import PATIENCE, Client, Served, free_port
+from tests.lmtp import PATIENCE, Client, Served, free_port, listens, until
 from tests.nexthop import certificate
 from tests.virtual import USERS, Site
 

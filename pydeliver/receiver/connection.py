@@ -58,8 +58,7 @@ class Connection(asyncio.BufferedProtocol):
         self.address = str(name[0]) if isinstance(name, tuple) else ""
         problem = self.server.welcome(self)
         if problem is None:
-            self.session.greet()
-            self._write()
+            self._begin()
         else:
             self.dismiss(problem)
 
@@ -104,13 +103,20 @@ class Connection(asyncio.BufferedProtocol):
 
     # -- the conversation ---------------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        self.session.greet()
+        self._write()
+
     def _go_on(self) -> None:
         """Take events until one has to be waited for."""
         while self._waits_for is None and (event := self.session.next()) is not None:
             takes_time = self._handled(event)
             if takes_time is not None:
-                self._waits_for = asyncio.get_running_loop().create_task(self._waited(takes_time))
+                self._wait_for(takes_time)
         self._write()
+
+    def _wait_for(self, takes_time: Coroutine[None, None, None]) -> None:
+        self._waits_for = asyncio.get_running_loop().create_task(self._waited(takes_time))
 
     def _handled(self, event: Event) -> Coroutine[None, None, None] | None:
         """Do what can be done at once; what takes time is returned."""
@@ -154,8 +160,9 @@ class Connection(asyncio.BufferedProtocol):
     def _hang_up(self) -> None:
         if self._transport is None:
             return
-        if not self._transport.can_write_eof():  # TLS has a last word of its own
-            self._transport.close()
+        if not self._transport.can_write_eof():  # in TLS, whose end goes both ways
+            linger = 0.0 if self.session.has_quit else LINGER
+            asyncio.get_running_loop().call_later(linger, self._transport.close)
             return
         try:
             self._transport.write_eof()

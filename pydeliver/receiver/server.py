@@ -40,7 +40,6 @@ SPARE_DESCRIPTORS = 100  # for what listens, logs, databases
 BACKLOG = 1024  # clients that the kernel keeps waiting for a moment
 SILENCE = 300.0  # seconds until a client that says nothing is sent away; RFC 5321 4.5.3.2.7
 TICK = 5.0  # seconds between two looks at who is silent and which workers are idle
-HANDSHAKE = 30.0  # seconds for TLS
 DRAIN = 10.0  # seconds for what is under way when the server is told to stop
 FIRST_DESCRIPTOR = 3  # of those that systemd opened; sd_listen_fds(3)
 
@@ -115,6 +114,9 @@ class Server:
         return None
 
     def farewell(self, connection: Connection) -> None:
+        """A client has gone; it may be said twice."""
+        if connection not in self._connections:
+            return
         self._connections.discard(connection)
         self._clients[connection.address] -= 1
         if not self._clients[connection.address]:
@@ -139,9 +141,7 @@ class Server:
         allow_descriptors(self.site.connections)
         for door, one in sockets:
             how: Any = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
-            context = self.gate.context if door == "submissions" and self.gate is not None else None
-            more = {"ssl": context, "ssl_handshake_timeout": HANDSHAKE} if context is not None else {}
-            self._listeners.append(await how(partial(self._opened, door), sock=one, backlog=BACKLOG, **more))
+            self._listeners.append(await how(partial(self._opened, door), sock=one, backlog=BACKLOG))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, reload)

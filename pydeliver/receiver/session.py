@@ -93,6 +93,7 @@ class Session:
         self._waiting = 0  # statuses that are still to come before the conversation goes on
         self._skipping = False  # the rest of a line that was too long
         self._over = False
+        self.has_quit = False  # whether it was the client who wanted to end it
         self._refusal = STRAY
 
     @property
@@ -314,6 +315,7 @@ class Session:
         self._say(f"214 2.0.0 {' '.join(known)}")
 
     def _quit(self, _argument: bytes) -> None:
+        self.has_quit = True
         self._say("221 2.0.0 bye")
         self._close()
 

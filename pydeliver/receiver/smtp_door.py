@@ -59,16 +59,31 @@ class SmtpDoor(Connection):
         assert isinstance(event, Claimed)
         return self._log_in(event)
 
+    def _begin(self) -> None:
+        if self.session.is_secure:  # from the first byte; who is only about to be counts as a client too
+            self._wait_for(self._greet_in_tls())
+        else:
+            super()._begin()
+
+    async def _greet_in_tls(self) -> None:
+        await self._shake_hands()
+        self.session.greet()
+
     async def _secure(self) -> None:
+        self._write()
+        self.session.secure()  # before: behind the handshake, the client's next word may be here already
+        await self._shake_hands()
+
+    async def _shake_hands(self) -> None:
         assert self._transport is not None
         assert self.gate.context is not None
-        self.session.secure()  # before: behind the handshake, the client's next word may be here already
         try:
             self._transport = await asyncio.get_running_loop().start_tls(
                 self._transport, self, self.gate.context, server_side=True, ssl_handshake_timeout=HANDSHAKE
             )
-        except OSError:  # the client has thought better of it
+        except OSError:  # the client has thought better of it; nobody else will say that he is gone
             self._transport = None
+            self.server.farewell(self)
 
     async def _log_in(self, claim: Claimed) -> None:
         passwords = self.gate.passwords

@@ -10,7 +10,9 @@ import signal
 import smtplib
 import socket
 import ssl
+import struct
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -294,6 +296,43 @@ def test_a_handshake_that_comes_to_nothing_leaves_nothing_behind(public: Public)
                 plain.sendall(said)
         with public.client() as client:
             assert answer(client, ["robin@example.net"]) == b"250 2.0.0 delivered"
+
+
+def test_who_resets_a_handshake_is_gone(public: Public) -> None:
+    with public.served("smtp.per-client = 2\n") as running:
+        for _ in range(5):
+            until(lambda: _is_welcome(public))
+            with (
+                socket.create_connection(("127.0.0.1", public.port), PATIENCE) as plain,
+                plain.makefile("rb") as stream,
+            ):
+                assert stream.readline().startswith(b"220 ")
+                plain.sendall(b"STARTTLS\r\n")
+                assert stream.readline().startswith(b"220 ")
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        until(lambda: _is_welcome(public))
+        begun = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - begun < 5
+
+
+def test_who_has_yet_to_begin_a_handshake_is_a_client(public: Public) -> None:
+    with public.served("smtp.per-client = 2\n"):
+        place = ("127.0.0.1", public.submissions)
+        with socket.create_connection(place, PATIENCE), socket.create_connection(place, PATIENCE):
+            with socket.create_connection(place, PATIENCE) as third:
+                assert third.recv(100).startswith(b"421 4.7.0 ")
+        until(lambda: _is_welcome(public))
+
+
+def test_the_last_word_in_tls_is_heard_by_who_talks_on(public: Public) -> None:
+    with public.served(), public.client() as client:
+        client.starttls(context=public.trusting())
+        client.ehlo()
+        client.send((b"X" * 5000 + b"\r\n") * 400)
+        heard = b"".join(itertools.takewhile(bool, iter(client.file.readline, b"")))
+        assert heard.endswith(b"421 4.7.0 too many mistakes\r\n")
+        client.close()
 
 
 # -- limits -----------------------------------------------------------------------------------------------------
