@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -318,10 +319,12 @@ def test_who_resets_a_handshake_is_gone(public: Public) -> None:
 
 def test_who_has_yet_to_begin_a_handshake_is_a_client(public: Public) -> None:
     with public.served("smtp.per-client = 2\n"):
-        place = ("127.0.0.1", public.submissions)
-        with socket.create_connection(place, PATIENCE), socket.create_connection(place, PATIENCE):
-            with socket.create_connection(place, PATIENCE) as third:
-                assert third.recv(100).startswith(b"421 4.7.0 ")
+        with ExitStack() as stack:
+            clients = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", public.submissions), PATIENCE))
+                for _ in range(3)
+            ]
+            assert clients[2].recv(100).startswith(b"421 4.7.0 ")
         until(lambda: _is_welcome(public))
 
 

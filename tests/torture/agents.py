@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,8 @@ from tests.installation import AS_ROOT, Home, Installation
 from tests.lmtp import Client, served
 from tests.torture import boxes
 from tests.torture.boxes import Box, Finding, Maildir, Mbox
-from tests.torture.report import OURS
+from tests.torture.entrances import knock, opened
+from tests.torture.report import DOORS, OURS
 
 FORMATS: Final = ("maildir", "mbox", "mixed", "programs")
 USER: Final = "robin@example.net"
@@ -73,7 +75,7 @@ class Site:
     def place(self, agent: str, form: str, sync: str = "none", folder: Path | None = None) -> Place:
         """A fresh home, where an agent delivers into boxes of a format."""
         path = Path(tempfile.mkdtemp(prefix=f"{agent}-", dir=folder or self.folder))
-        if agent == "lmtp":
+        if agent in DOORS:
             return Resident(self, agent, form, Home.make(path, OWNER if AS_ROOT else None), sync)
         return Place(self, agent, form, Home.make(path), sync)
 
@@ -196,7 +198,7 @@ class Place:
 
 @dataclass
 class Resident(Place):
-    """pydeliver behind its own server, which runs for this home alone until it is closed or must run otherwise."""
+    """pydeliver behind a door of its own server, which runs for this home until it is closed or must run otherwise."""
 
     running: ExitStack = field(default_factory=ExitStack)
     client: Client | None = None
@@ -205,7 +207,7 @@ class Resident(Place):
     def deliver(
         self, message: bytes, *, strace: Sequence[str] = (), before: Sequence[str] = (), tries: int = 1, **more: str
     ) -> Run:
-        """Deliver a message by LMTP to a server that was started behind `before`; a reply is an exit code here."""
+        """Deliver a message to a server that was started behind `before`; its reply is an exit code here."""
         assert not strace
         assert not more
         assert tries == 1
@@ -230,8 +232,9 @@ class Resident(Place):
             f'server.user = "{self.home.path.owner()}"\nusers.kind = "virtual"\n'
             f'users.home = "{self.home.path}"\nusers.file = "{users}"\n'
         )
-        server = self.running.enter_context(served(self.site.installation, folder, settings, before=before))
-        self.client = self.running.enter_context(server.client())
+        serve = partial(served, self.site.installation, folder, before=before)
+        _, entrance = self.running.enter_context(opened(serve, self.agent, folder, settings))
+        self.client = self.running.enter_context(knock(entrance).greet())
         self.behind = tuple(before)
 
     def close(self) -> None:
@@ -298,7 +301,7 @@ def _path(place: Place) -> str:
 SETUPS: Final[dict[str, Callable[[Place], list[str]]]] = {
     "careless": _careless,
     "pydeliver": _pydeliver,
-    "lmtp": _pydeliver,
+    **dict.fromkeys(DOORS, _pydeliver),
     "procmail": _procmail,
     "maildrop": _maildrop,
     "fdm": _fdm,

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from tests.installation import AS_ROOT, install, public_folder
 from tests.torture.agents import FORMATS, RIVALS, Place, Site, formats
-from tests.torture.report import OURS, Row
+from tests.torture.report import DOORS, OURS, Row
 
 Point = TypeVar("Point")
 JOBS = os.cpu_count() or 1
@@ -35,10 +35,10 @@ class Bench:
     def cases(self, served: bool = False) -> Iterator[tuple[str, str]]:
         """Agent by agent and format by format, the careless first: a harness that can't fail proves nothing.
 
-        Through our own server too, if `served`.
+        Through the doors of our own server too, if `served`.
         """
         for agent in self.agents:
-            if agent in ("careless", "pydeliver") or (agent == "lmtp" and served) or agent in self.site.programs:
+            if agent in ("careless", "pydeliver") or (agent in DOORS and served) or agent in self.site.programs:
                 for form in formats(agent, self.formats):
                     yield agent, form
 

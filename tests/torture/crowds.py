@@ -1,7 +1,8 @@
 """Clients that are slow, and clients that are many (G27), while one with good manners sends its mail.
 
-His messages take no longer for them, the server stays small, and whoever finds no room is told so. The careless server
-has one client after the other, and must be caught.
+His messages take no longer for them, the server stays small, and whoever finds no room is told so: by LMTP and by SMTP,
+where one address that has more clients than are its due is told so too. The careless server has one client after the
+other, and must be caught.
 """
 
 from __future__ import annotations
@@ -13,28 +14,33 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from tests.installation import AS_ROOT, new_user
-from tests.lmtp import Client
 from tests.torture.bench import Bench
-from tests.torture.report import Row
+from tests.torture.entrances import Entrance, knock, opened, speaker
+from tests.torture.report import DOORS, Row
 from tests.torture.weight import Weight
 from tests.virtual import Site
 
 PART = "crowds"
-SAMPLE, SECONDS = 3, 30
+SAMPLE, SECONDS = 2, 30
 SLOW = 500  # clients, of whom every second says one byte a second, and the others nothing
 A_SECOND = 1000  # new clients
 CAP, BEYOND = 1000, 50  # clients that there may be at once, and how many more come
+ITS_DUE = 20  # clients that one address may have where the site says nothing else
+CROWD, OTHERS = "127.0.0.2", ("127.0.0.3", "127.0.0.4")  # who has more, and who has not
 SLOWEST = 1.0  # seconds for a good client's message, at the 99th percentile
 PAUSE = 0.02  # seconds between his messages
 LARGEST_KB = 200 << 10
 PATIENCE = 10.0  # seconds until one who hears nothing gives up
-SAID = b"LHLO slow.example.net\r\nMAIL FROM:<jo@example.org>\r\nRCPT TO:<robin@example.net>\r\nDATA\r\n"
+SAID = b" slow.example.net\r\nMAIL FROM:<jo@example.org>\r\nRCPT TO:<robin@example.net>\r\nDATA\r\n"
+
+Crowd = Callable[[Entrance, Event, Event, list[int]], Coroutine[None, None, None]]
 
 
 def run(bench: Bench) -> Iterator[Row]:
@@ -43,36 +49,42 @@ def run(bench: Bench) -> Iterator[Row]:
             folder = Path(tempfile.mkdtemp(dir=bench.site.folder))
             folder.chmod(0o755)
             if agent == "careless":
-                path, weight = stack.enter_context(careless(folder)), None
-            else:
-                owner = stack.enter_context(new_user(f"crowds{os.getpid()}")) if AS_ROOT else ""
-                site = Site(bench.site.installation, folder, owner)
-                running = stack.enter_context(site.served(f"server.connections = {CAP}\n"))
-                path, weight = running.path, Weight(running.process.pid)
-            if weight is None:
-                yield meet(bench, agent, "slow", path, weight)
+                yield meet(bench, Row(PART, "slow", agent), slow, stack.enter_context(careless(folder)))
                 continue
-            sent(path)  # rules are compiled
-            yield meet(bench, agent, "slow", path, weight)
-            yield meet(bench, agent, "many", path, weight)
-            yield turned_away(agent, path)
+            owner = stack.enter_context(new_user(f"crowds{os.getpid()}")) if AS_ROOT else ""
+            site = Site(bench.site.installation, folder, owner)
+            for door in DOORS:
+                yield from gather(bench, agent, door, site)
+            with opened(site.served, "smtp", folder) as (_, entrance):
+                sent(entrance)
+                yield turned_away(Row(PART, "beyond its due smtp", agent), entrance, ITS_DUE, CROWD)
 
 
-def meet(bench: Bench, agent: str, crowd: str, path: Path, weight: Weight | None) -> Row:
+def gather(bench: Bench, agent: str, door: str, site: Site) -> Iterator[Row]:
+    """All crowds at a door, though they come from one address."""
+    settings = f"server.connections = {CAP}\nsmtp.per-client = {CAP + BEYOND}\n"
+    with opened(site.served, door, site.folder, settings) as (running, entrance):
+        weight = Weight(running.process.pid)
+        sent(entrance)  # rules are compiled
+        yield meet(bench, Row(PART, f"slow {door}", agent), slow, entrance, weight)
+        yield meet(bench, Row(PART, f"many {door}", agent), many, entrance, weight)
+        yield turned_away(Row(PART, f"beyond the cap {door}", agent), entrance, CAP)
+
+
+def meet(bench: Bench, row: Row, crowd: Crowd, entrance: Entrance, weight: Weight | None = None) -> Row:
     """Send good messages, one after the other, while the crowd is there."""
-    row = Row(PART, crowd, agent)
-    seconds = bench.size(agent, SAMPLE, SECONDS)
+    seconds = bench.size(row.agent, SAMPLE, SECONDS)
     context = multiprocessing.get_context("fork")
     there, over = context.Event(), context.Event()
     counts = context.Array("i", 3)
-    others = context.Process(target=come, args=(crowd, str(path), there, over, counts))
+    others = context.Process(target=come, args=(crowd, entrance, there, over, counts))
     others.start()
     try:
         there.wait(PATIENCE)
         taken: list[float] = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            taken.append(sent(path))
+            taken.append(sent(entrance))
             row.add(["not delivered"] * (taken[-1] == float("inf")))
             time.sleep(PAUSE)
         if weight is not None:
@@ -88,26 +100,33 @@ def meet(bench: Bench, agent: str, crowd: str, path: Path, weight: Weight | None
     return row
 
 
-def sent(path: Path) -> float:
+def sent(entrance: Entrance, source: str = "") -> float:
     """The seconds that one message takes, from the connection to the answer."""
     begun = time.monotonic()
     try:
-        with Client(path, PATIENCE) as client:
+        with knock(entrance, PATIENCE, source) as client:
             (reply,) = client.greet().send(b"Subject: hello\n\nbody\n", ["robin@example.net"])
     except (OSError, AssertionError):
         return float("inf")
     return time.monotonic() - begun if reply.startswith("250 ") else float("inf")
 
 
-def come(crowd: str, path: str, there: Event, over: Event, counts: list[int]) -> None:
-    asyncio.run((slow if crowd == "slow" else many)(path, there, over, counts))
+def come(crowd: Crowd, entrance: Entrance, there: Event, over: Event, counts: list[int]) -> None:
+    asyncio.run(crowd(entrance, there, over, counts))
 
 
-async def slow(path: str, there: Event, over: Event, counts: list[int]) -> None:
+def connected(entrance: Entrance) -> Coroutine[None, None, tuple[StreamReader, StreamWriter]]:
+    if isinstance(entrance, int):
+        return asyncio.open_connection("127.0.0.1", entrance)
+    return asyncio.open_unix_connection(entrance)
+
+
+async def slow(entrance: Entrance, there: Event, over: Event, counts: list[int]) -> None:
+    said = speaker(entrance).hello.encode() + SAID
     writers = []
     for _ in range(SLOW):
         with suppress(OSError):
-            _, writer = await asyncio.open_unix_connection(path)
+            _, writer = await connected(entrance)
             writers.append(writer)
             counts[0] += 1
     there.set()
@@ -115,16 +134,16 @@ async def slow(path: str, there: Event, over: Event, counts: list[int]) -> None:
     while not over.is_set():
         for writer in writers[::2]:
             with suppress(OSError):
-                writer.write(SAID[at % len(SAID)].to_bytes())
+                writer.write(said[at % len(said)].to_bytes())
         at += 1
         await asyncio.sleep(1)
 
 
-async def many(path: str, there: Event, over: Event, counts: list[int]) -> None:
+async def many(entrance: Entrance, there: Event, over: Event, counts: list[int]) -> None:
     async def one() -> None:
         counts[0] += 1
         try:
-            reader, writer = await asyncio.open_unix_connection(path)
+            reader, writer = await connected(entrance)
             greeting = await asyncio.wait_for(reader.readline(), PATIENCE)
             counts[1] += greeting[:4] not in (b"220 ", b"421 ")
             writer.close()
@@ -142,11 +161,10 @@ async def many(path: str, there: Event, over: Event, counts: list[int]) -> None:
             await asyncio.sleep(0.005)
 
 
-def turned_away(agent: str, path: Path) -> Row:
-    """More clients than there may be: the others are told, and let go."""
-    row = Row(PART, "beyond the cap", agent)
+def turned_away(row: Row, entrance: Entrance, most: int, source: str = "") -> Row:
+    """More clients than there may be, or than one address may have: the rest are told, and let go."""
     with ExitStack() as stack:
-        clients = [stack.enter_context(Client(path, PATIENCE)) for _ in range(CAP + BEYOND)]
+        clients = [stack.enter_context(knock(entrance, PATIENCE, source)) for _ in range(most + BEYOND)]
         greetings = [client.hear() for client in clients]
         for greeting in greetings:
             row.add([] if greeting.startswith(("220 ", "421 ")) else ["silence"])
@@ -154,7 +172,9 @@ def turned_away(agent: str, path: Path) -> Row:
         row.tell("told 421", len(turned))
         row.bad.update({"too many": 1} if len(turned) < BEYOND else {})
         row.bad.update({"not let go": sum(client.hear() != "" for client in turned)})
-    row.bad.update({"not there for the next": 1} if sent(path) > SLOWEST else {})
+        if source:
+            row.bad.update({"others turned away": sum(sent(entrance, other) > SLOWEST for other in OTHERS)})
+    row.bad.update({"not there for the next": 1} if sent(entrance, source) > SLOWEST else {})
     return row
 
 

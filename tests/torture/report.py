@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 HELD, FAILED, CAUGHT, MISSED, UNPROVEN, MEASURED = "held", "FAILED", "caught", "MISSED", "unproven", "-"
-OURS = ("pydeliver", "lmtp")  # what must hold: started by a mail server, and through the server of our own
+DOORS = ("lmtp", "smtp")  # of the server of our own
+OURS = ("pydeliver", *DOORS)  # what must hold: started by a mail server, and through our own
 EXAMPLES = 8
 
 

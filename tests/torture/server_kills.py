@@ -1,6 +1,7 @@
 """A resident server that is killed while ten clients send (G26): itself, one of its workers, or asked to stop.
 
-What was acknowledged is there, whole and once; what was not is there whole or not at all. A new server serves within a
+By LMTP to one recipient, and by SMTP, where one answer is for all, to one or two. What was acknowledged is there for
+each of them, whole and once; what was not is there whole or not at all. A new server serves within a
 second; one that was asked to stop ends within ten, and until then cuts nobody off in the middle. The careless client
 counts a message as acknowledged when it was sent, and must be caught.
 """
@@ -21,13 +22,14 @@ from pathlib import Path
 from random import Random
 
 from tests.installation import AS_ROOT, new_user
-from tests.lmtp import Client, Served, listens, stuffed
+from tests.lmtp import Served, listens, stuffed
 from tests.torture.bench import Bench
-from tests.torture.report import Row
+from tests.torture.entrances import Entrance, knock, opened
+from tests.torture.report import DOORS, Row
 from tests.virtual import Site
 
 PART = "server_kills"
-SAMPLES, KILLS = 9, 200
+SAMPLES, KILLS = 6, 200  # at each door
 CLIENTS = 10
 DRAIN = 10.0  # seconds until a server that was asked to stop is gone
 READY = 1.0  # seconds until a new one serves
@@ -35,29 +37,32 @@ WAIT = (0.05, 0.4)  # seconds of sending before a blow
 BODY = b"".join([b"%04d %s\n" % (number, b"x" * 60) for number in range(60)])
 BLOWS = ("server", "worker", "stop")
 
+Copy = tuple[str, str]
+
 
 @dataclass
 class Told:
-    """What the clients know."""
+    """What the clients know of each copy: its token, and for whom it is."""
 
-    sent: set[str] = field(default_factory=set)
-    acknowledged: set[str] = field(default_factory=set)
+    sent: set[Copy] = field(default_factory=set)
+    acknowledged: set[Copy] = field(default_factory=set)
     cut_off: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def run(bench: Bench) -> Iterator[Row]:
     for agent in [one for one in bench.agents if one in ("careless", "pydeliver")]:
-        with ExitStack() as stack:
-            owner = stack.enter_context(new_user(f"blows{os.getpid()}")) if AS_ROOT else ""
-            folder = Path(tempfile.mkdtemp(dir=bench.site.folder))
-            folder.chmod(0o755)
-            site = Site(bench.site.installation, folder, owner)
-            yield from strike(bench, agent, site)
+        for door in DOORS:
+            with ExitStack() as stack:
+                owner = stack.enter_context(new_user(f"blows{os.getpid()}")) if AS_ROOT else ""
+                folder = Path(tempfile.mkdtemp(dir=bench.site.folder))
+                folder.chmod(0o755)
+                site = Site(bench.site.installation, folder, owner)
+                yield from strike(bench, agent, door, site)
 
 
-def strike(bench: Bench, agent: str, site: Site) -> Iterator[Row]:
-    rows = {blow: Row(PART, blow, agent) for blow in BLOWS}
+def strike(bench: Bench, agent: str, door: str, site: Site) -> Iterator[Row]:
+    rows = {blow: Row(PART, f"{blow} {door}", agent) for blow in BLOWS}
     chance = bench.chance(agent, PART)
     told = Told()
     users = [f"u{number}@example.net" for number in range(CLIENTS)]
@@ -66,33 +71,35 @@ def strike(bench: Bench, agent: str, site: Site) -> Iterator[Row]:
         blow = BLOWS[number % len(BLOWS)]
         row = rows[blow]
         begun = time.monotonic()
-        with site.served() as running:
+        with opened(site.served, door, site.folder) as (running, entrance):
             ready = time.monotonic() - begun
             row.told["slowest start, s"] = max(row.told.get("slowest start, s", 0), ready)
             problems = ["started late"] * (ready > READY)
             before = told.cut_off
-            problems += blows(running, blow, told, users, chance, agent == "careless")
+            problems += blows(running, entrance, blow, told, users, chance, agent == "careless")
             if blow == "stop" and told.cut_off > before:
                 problems.append("cut off")
         row.add(problems, f"blow {number}")
-    found = Counter(token for user in users for token in tokens(site, user))
+    found = Counter((token, user) for user in users for token in tokens(site, user))
     if agent != "careless":  # whose client, not whose server, is to be caught
         yield from rows.values()
-    messages = Row(PART, "messages", agent, runs=len(told.sent))
+    messages = Row(PART, f"copies {door}", agent, runs=len(told.sent))
     messages.tell("acknowledged", len(told.acknowledged))
     messages.tell("unanswered but stored", len(found.keys() - told.acknowledged))
     messages.bad.update({"lost": len(told.acknowledged - found.keys())})
-    messages.bad.update({"twice": len([token for token in found if found[token] > 1])})
-    messages.bad.update({"torn": found["torn"]})
+    messages.bad.update({"twice": len([copy for copy in found if found[copy] > 1])})
+    messages.bad.update({"torn": sum(found["torn", user] for user in users)})
     yield messages
 
 
-def blows(running: Served, blow: str, told: Told, users: list[str], chance: Random, careless: bool) -> list[str]:
+def blows(
+    running: Served, entrance: Entrance, blow: str, told: Told, users: list[str], chance: Random, careless: bool
+) -> list[str]:
     """Have all clients send, strike, and wait until they are done; what was wrong then."""
     over = threading.Event()
     problems = []
     with ThreadPoolExecutor(len(users)) as pool:
-        sending = [pool.submit(send, running, user, told, over, careless) for user in users]
+        sending = [pool.submit(send, entrance, whom, told, over, careless) for whom in recipients(entrance, users)]
         time.sleep(chance.uniform(*WAIT))
         if blow == "worker":
             workers = running.workers
@@ -110,35 +117,45 @@ def blows(running: Served, blow: str, told: Told, users: list[str], chance: Rand
         over.set()
         for one in sending:
             one.result()
-        if not over_soon and not listens(running.path):
+        if not over_soon and not listens(entrance):
             problems.append("gone")
     return problems
 
 
-def send(running: Served, user: str, told: Told, over: threading.Event, careless: bool) -> None:
+def recipients(entrance: Entrance, users: list[str]) -> list[list[str]]:
+    """To whom each client sends: those by SMTP to one and to two in turn."""
+    after = [*users[1:], users[0]]
+    return [
+        [user, other] if isinstance(entrance, int) and number % 2 else [user]
+        for number, (user, other) in enumerate(zip(users, after, strict=True))
+    ]
+
+
+def send(entrance: Entrance, whom: list[str], told: Told, over: threading.Event, careless: bool) -> None:
     """Send one message after another until it is over, or nobody is there."""
     try:
-        with Client(running.path) as client:
+        with knock(entrance) as client:
             if not client.hear().startswith("220 "):
                 return
-            client.say("LHLO client")
+            client.say(f"{client.hello} client")
             while not over.is_set():
                 token = os.urandom(8).hex()
                 if client.say("MAIL FROM:<jo@example.org>").startswith("421"):
                     return
-                if client.say(f"RCPT TO:<{user}>")[:3] in ("421", ""):
+                if not all(client.say(f"RCPT TO:<{user}>").startswith("250") for user in whom):
                     return
                 if not client.say("DATA").startswith("354"):
                     return
+                copies = {(token, user) for user in whom}
                 with told.lock:
-                    told.sent.add(token)
+                    told.sent |= copies
                     if careless:
-                        told.acknowledged.add(token)
+                        told.acknowledged |= copies
                 client.socket.sendall(stuffed(b"Subject: %s\n\n%s" % (token.encode(), BODY)))
                 reply = client.hear()
                 with told.lock:
                     if reply.startswith("250"):
-                        told.acknowledged.add(token)
+                        told.acknowledged |= copies
                     elif not reply:
                         told.cut_off += 1
     except OSError:

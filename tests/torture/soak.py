@@ -1,8 +1,8 @@
 """As many messages as a busy host has in a night (G28): all stored, and the server as large as before.
 
-smtp-source sends, in sizes drawn from real mail; rules sort. Memory may not grow by more than 1 kB for each 1,000
-messages from when the server is warm, descriptors by 2, and nobody is left a zombie. The careless judge weighs itself
-while it keeps every message, and must be caught.
+smtp-source sends, by LMTP and by SMTP, in sizes drawn from real mail; rules sort. Memory may not grow by more than 1 kB
+for each 1,000 messages from when the server is warm, descriptors by 2, and nobody is left a zombie. The careless judge
+weighs itself while it keeps every message, and must be caught.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from statistics import linear_regression
 
 from tests import corpora
 from tests.installation import AS_ROOT, new_user
-from tests.lmtp import Served
 from tests.torture.bench import Bench, missing, unproven
-from tests.torture.report import Row
+from tests.torture.entrances import Entrance, opened
+from tests.torture.report import DOORS, Row
 from tests.torture.weight import Weight
 from tests.virtual import Site
 
 PART = "soak"
-SAMPLE, MESSAGES = 3_000, 200_000
+SAMPLE, MESSAGES = 2_000, 200_000  # by each door
 ROUND = 1_000  # messages between two scales
 WARM = 0.2  # of all rounds
 SLOPE = 1.0  # kB for each 1,000 messages
@@ -48,28 +48,30 @@ def run(bench: Bench) -> Iterator[Row]:
         if why:
             yield unproven(PART, "messages", agent, why)
             continue
-        with ExitStack() as stack:
-            owner = stack.enter_context(new_user(f"soaks{os.getpid()}")) if AS_ROOT else ""
-            folder = Path(tempfile.mkdtemp(dir=bench.site.folder))
-            folder.chmod(0o755)
-            site = Site(bench.site.installation, folder, owner)
-            users = [f"u{number}@example.net" for number in range(USERS)]
-            site.users.write_text("\n".join(users))
-            for user in users:
-                site.rules(user, RULES)
-            running = stack.enter_context(site.served())
-            yield soak(bench, agent, site, running, users, sizes)
-            shutil.rmtree(site.mail)
+        for door in DOORS[:1] if agent == "careless" else DOORS:
+            with ExitStack() as stack:
+                owner = stack.enter_context(new_user(f"soaks{os.getpid()}")) if AS_ROOT else ""
+                folder = Path(tempfile.mkdtemp(dir=bench.site.folder))
+                folder.chmod(0o755)
+                site = Site(bench.site.installation, folder, owner)
+                users = [f"u{number}@example.net" for number in range(USERS)]
+                site.users.write_text("\n".join(users))
+                for user in users:
+                    site.rules(user, RULES)
+                running, entrance = stack.enter_context(opened(site.served, door, folder))
+                weight = Weight(os.getpid() if agent == "careless" else running.process.pid)
+                yield soak(bench, Row(PART, f"messages {door}", agent), site, entrance, weight, users, sizes)
+                shutil.rmtree(site.mail)
 
 
-def soak(bench: Bench, agent: str, site: Site, running: Served, users: list[str], sizes: list[int]) -> Row:
-    row = Row(PART, "messages", agent)
-    chance = bench.chance(PART)
-    weight = Weight(os.getpid() if agent == "careless" else running.process.pid)
+def soak(
+    bench: Bench, row: Row, site: Site, entrance: Entrance, weight: Weight, users: list[str], sizes: list[int]
+) -> Row:
+    agent, chance = row.agent, bench.chance(PART)
     kept = []
     rounds = bench.size(agent, SAMPLE, MESSAGES) // ROUND
     for _ in range(rounds):
-        send(running.path, users, [min(max(chance.choice(sizes), SMALLEST), LARGEST) for _ in users], row)
+        send(entrance, users, [min(max(chance.choice(sizes), SMALLEST), LARGEST) for _ in users], row)
         weight.weigh()
         if agent == "careless":
             kept.append(b"x" * (ROUND << 10))
@@ -86,12 +88,13 @@ def soak(bench: Bench, agent: str, site: Site, running: Served, users: list[str]
     return row
 
 
-def send(path: Path, users: list[str], lengths: list[int], row: Row) -> None:
+def send(entrance: Entrance, users: list[str], lengths: list[int], row: Row) -> None:
     """A round of messages: each user's of one size."""
-    each, place = ROUND // len(users), f"unix:{path}"
+    each = ROUND // len(users)
+    where = [f"inet:127.0.0.1:{entrance}"] if isinstance(entrance, int) else ["-L", f"unix:{entrance}"]
     clients = [
         subprocess.Popen(
-            [*"smtp-source -L -s 1 -f jo@example.org".split(), "-t", user, "-m", str(each), "-l", str(length), place]
+            [*"smtp-source -s 1 -f jo@example.org".split(), "-t", user, "-m", str(each), "-l", str(length), *where]
         )
         for user, length in zip(users, lengths, strict=True)
     ]
