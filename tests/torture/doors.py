@@ -254,8 +254,8 @@ def meet(
 
 
 def lines(message: bytes) -> bytes:
-    """The message as LMTP can carry it: in lines, which all end."""
-    message = message.replace(b"\r\n", b"\n")
+    """The message as LMTP can carry it, and our client does: in lines, which all end, with no CR at the end of one."""
+    message = re.sub(rb"\r+\n", b"\n", message)
     return message if message.endswith(b"\n") else message + b"\n"
 
 
