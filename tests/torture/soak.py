@@ -30,6 +30,7 @@ ROUND = 1_000  # messages between two scales
 WARM = 0.2  # of all rounds
 SLOPE = 1.0  # kB for each 1,000 messages
 FILES = 2
+MUCH = 64 << 20  # bytes that the careless keeps of a round: more than a process may have lying about, freed but kept
 SMALLEST, LARGEST = 100, 1 << 20  # bytes; a few in the corpus are larger
 USERS = 10
 RULES = """
@@ -74,7 +75,7 @@ def soak(
         send(entrance, users, [min(max(chance.choice(sizes), SMALLEST), LARGEST) for _ in users], row)
         weight.weigh()
         if agent == "careless":
-            kept.append(b"x" * (ROUND << 10))
+            kept.append(b"x" * MUCH)
     warm = weight.scales[int(len(weight.scales) * WARM) :]
     slope = linear_regression(range(len(warm)), [scale.kb for scale in warm]).slope
     stored = sum(1 for user in users for part in ("new", "cur") for _ in site.home(user).glob(f"Maildir/**/{part}/*"))
